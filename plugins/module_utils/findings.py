@@ -1,0 +1,189 @@
+# Copyright (c) the CoinPilot operators
+# MIT License (see LICENSE)
+"""What a check says: the one shape of a finding, its two languages, and the ways to show a list of them.
+
+A module of rules holds one table, ``RULES = table(Rule(...), ...)``: every rule with all that it can say. Its judge
+hands in what was read: ``RULES["port"].finding("taken", "8501", owner="nginx")``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import unicodedata
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional
+
+PASS, WARN, FAIL, UNKNOWN = "PASS", "WARN", "FAIL", "UNKNOWN"
+WORST_FIRST = (FAIL, UNKNOWN, WARN, PASS)
+LANGUAGES = ("en", "ko")
+
+
+class Text(NamedTuple):
+    """A text in every language, possibly with ``{placeholders}``."""
+
+    en: str
+    ko: str
+
+    def fill(self, **values: Any) -> Text:
+        """The text with its placeholders filled; a value that is a Text itself is taken in each language."""
+        return Text(*(template.format(**{name: getattr(value, lang) if isinstance(value, Text) else value
+                                         for name, value in values.items()})
+                      for lang, template in zip(LANGUAGES, self)))
+
+    def get(self, lang: str) -> str:
+        return self.ko if lang == "ko" else self.en
+
+
+NOTHING = Text("", "")
+STATUS_WORDS = {
+    PASS: Text("PASS", "정상"),
+    WARN: Text("WARN", "주의"),
+    FAIL: Text("FAIL", "실패"),
+    UNKNOWN: Text("UNKNOWN", "판단 불가"),
+}
+_EXPECTED = Text("expected", "기준")
+_FIX = Text("do", "조치")
+_NOT_READ = Text("could not be read: {error}", "읽을 수 없습니다: {error}")
+_NOTHING_CHECKED = Text("nothing was checked", "점검한 항목이 없습니다")
+
+
+class Case(NamedTuple):
+    """One thing that a rule can say: how bad it is, what is seen, and what to do next."""
+
+    status: str
+    seen: Text
+    fix: Text = NOTHING
+
+
+class Finding(NamedTuple):
+    """The outcome of one rule for one subject (a port, a key, a container; "" where there is only one)."""
+
+    id: str
+    status: str
+    title: Text
+    subject: str
+    seen: Text
+    expected: Text
+    fix: Text
+
+    def as_dict(self) -> Dict[str, Any]:
+        return {name: value._asdict() if isinstance(value, Text) else value for name, value in self._asdict().items()}
+
+    def heading(self, lang: str) -> str:
+        return " ".join(part for part in (self.title.get(lang), self.subject) if part)
+
+    def line(self, lang: str) -> str:
+        """All of it in one line: what is wrong and what to do."""
+        text = f"{self.heading(lang)}: {self.seen.get(lang)}"
+        return f"{text}. {self.fix.get(lang)}" if self.fix.get(lang) else text
+
+
+class Rule(NamedTuple):
+    """One check: what it looks at, what it expects, and everything that it can say (case name -> Case)."""
+
+    id: str
+    title: Text
+    expected: Text
+    cases: Mapping[str, Case]
+    unread_fix: Text = NOTHING
+
+    def finding(self, case: str, subject: str = "", **values: Any) -> Finding:
+        status, seen, fix = self.cases[case]
+        values["subject"] = subject
+        return Finding(self.id, status, self.title, subject, seen.fill(**values), self.expected.fill(**values),
+                       fix.fill(**values))
+
+    def unread(self, error: str, subject: str = "", **values: Any) -> Finding:
+        """What cannot be read is UNKNOWN, never PASS."""
+        values["subject"] = subject
+        return Finding(self.id, UNKNOWN, self.title, subject, _NOT_READ.fill(error=error),
+                       self.expected.fill(**values), self.unread_fix.fill(**values))
+
+
+def table(*rules: Rule) -> Dict[str, Rule]:
+    """The rules of one module by id; two of the same id are a mistake."""
+    by_id = {rule.id: rule for rule in rules}
+    if len(by_id) != len(rules):
+        raise ValueError("two rules have the same id")
+    return by_id
+
+
+def worst(findings: Iterable[Finding]) -> str:
+    """The status of the whole. With no findings nothing was checked, and that is not a pass."""
+    seen = {finding.status for finding in findings}
+    return next((status for status in WORST_FIRST if status in seen), UNKNOWN)
+
+
+def exit_code(findings: Iterable[Finding]) -> int:
+    """0 pass (with or without warnings), 1 something failed, 3 could not tell. 2 is left to wrong usage."""
+    return {FAIL: 1, UNKNOWN: 3}.get(worst(findings), 0)
+
+
+def problems(findings: Iterable[Finding]) -> List[Finding]:
+    """What stands in the way: failures, then what could not be told."""
+    return [finding for finding in sort(findings) if finding.status in (FAIL, UNKNOWN)]
+
+
+def sort(findings: Iterable[Finding]) -> List[Finding]:
+    """Worst first, otherwise in the order given."""
+    return sorted(findings, key=lambda finding: WORST_FIRST.index(finding.status))
+
+
+def language(asked: Optional[str] = None, environ: Optional[Mapping[str, str]] = None) -> str:
+    """en or ko: as asked, otherwise as COINPILOT_LANG says, otherwise as the locale (LC_ALL, LANG) says."""
+    environ = os.environ if environ is None else environ
+    wish = asked or environ.get("COINPILOT_LANG") or environ.get("LC_ALL") or environ.get("LANG") or ""
+    return "ko" if wish.lower().startswith("ko") else "en"
+
+
+def summary(findings: List[Finding], lang: str) -> str:
+    """One line: the verdict, and how many of each kind."""
+    verdict = STATUS_WORDS[worst(findings)].get(lang)
+    if not findings:
+        return f"{verdict}: {_NOTHING_CHECKED.get(lang)}"
+    counts = [(STATUS_WORDS[status].get(lang), sum(finding.status == status for finding in findings))
+              for status in WORST_FIRST]
+    return f"{verdict}: " + ", ".join(f"{word} {count}" for word, count in counts if count)
+
+
+def render_text(findings: Iterable[Finding], lang: str) -> str:
+    """A report for a person: the verdict, then one block a finding, worst first; what passed takes one line."""
+    ordered = sort(findings)
+    lines = [summary(ordered, lang)]
+    status_width = max(width(word.get(lang)) for word in STATUS_WORDS.values())
+    heading_width = min(32, max((width(finding.heading(lang)) for finding in ordered), default=0))
+    label_width = max(width(_EXPECTED.get(lang)), width(_FIX.get(lang)))
+    for finding in ordered:
+        lines.append("  ".join((pad(STATUS_WORDS[finding.status].get(lang), status_width),
+                                pad(finding.heading(lang), heading_width), finding.seen.get(lang))).rstrip())
+        if finding.status != PASS:
+            indent = " " * (status_width + 2)
+            lines.extend(f"{indent}{pad(label.get(lang), label_width)}  {text.get(lang)}"
+                         for label, text in ((_EXPECTED, finding.expected), (_FIX, finding.fix)) if text.get(lang))
+    return "\n".join(lines) + "\n"
+
+
+def render_json(findings: Iterable[Finding], **more: Any) -> str:
+    """The same for a program: the verdict, the exit code, and the findings in every language."""
+    ordered = sort(findings)
+    report = {"status": worst(ordered), "exit_code": exit_code(ordered), **more,
+              "findings": [finding.as_dict() for finding in ordered]}
+    return json.dumps(report, ensure_ascii=False, indent=2) + "\n"
+
+
+def render_problems(findings: Iterable[Finding], lang: str) -> str:
+    """The message of a run that stops: one line a problem."""
+    found = problems(findings)
+    if len(found) == 1:
+        return found[0].line(lang)
+    return "\n".join(f"- {finding.line(lang)}" for finding in found)
+
+
+def width(text: str) -> int:
+    """Columns that a text takes on a terminal; Korean characters take two."""
+    return sum(0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+               for character in text)
+
+
+def pad(text: str, columns: int) -> str:
+    return text + " " * (columns - width(text))
