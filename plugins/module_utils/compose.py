@@ -72,13 +72,9 @@ class Compose:
         self.log = log or (lambda line: None)
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        """The command as a running process. The shell's variables would override `.env`: it gets none of them."""
-        environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
-        environment.update(LC_ALL="C.UTF-8", COMPOSE_ANSI="never", COMPOSE_PROGRESS="plain", BUILDKIT_PROGRESS="plain",
-                           DOCKER_CLI_HINTS="false")
+        """The command as a running process, both its streams in one."""
         return subprocess.Popen(self.command + list(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, env=environment, text=True, encoding="utf-8",
-                                errors="replace")
+                                stderr=subprocess.STDOUT, env=_environment(), encoding="utf-8", errors="replace")
 
     def run(self, *arguments: str) -> str:
         """What the command said. Raises ComposeError with the last lines when it fails."""
@@ -95,19 +91,34 @@ class Compose:
         """The project as Compose resolves it. Holds secrets: never write it anywhere."""
         return json.loads(self._quiet("config", "--format", "json"))
 
+    def environment(self, keys: Iterable[str]) -> Dict[str, str]:
+        """The values that Compose reads from `.env` for these keys, byte for byte. Secrets, again."""
+        probe = {"services": {"probe": {"image": "probe", "environment": {key: "${%s}" % key for key in keys}}}}
+        answer = json.loads(self._quiet("config", "--format", "json", given=json.dumps(probe)))
+        # `config` writes what could be read again, so every dollar sign comes doubled.
+        return {key: value.replace("$$", "$")
+                for key, value in answer["services"]["probe"].get("environment", {}).items()}
+
     def hashes(self) -> Dict[str, str]:
         """service -> the hash that Compose labels its containers with."""
         lines = self._quiet("config", "--hash", "*").split("\n")
         return {name: digest for name, _space, digest in (line.partition(" ") for line in lines) if digest}
 
-    def _quiet(self, *arguments: str) -> str:
-        """Standard output alone: warnings on standard error would spoil what is to be parsed."""
-        environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
-        done = subprocess.run(self.command + list(arguments), stdin=subprocess.DEVNULL, capture_output=True,
-                              env=dict(environment, LC_ALL="C.UTF-8"), encoding="utf-8", errors="replace", check=False)
+    def _quiet(self, *arguments: str, given: Optional[str] = None) -> str:
+        """Standard output alone (warnings would spoil what is to be parsed). ``given`` is read as the compose file."""
+        command = self.command if given is None else self.command[:-1] + ["-"]
+        done = subprocess.run(command + list(arguments), input=given or "", capture_output=True,
+                              env=_environment(), encoding="utf-8", errors="replace", check=False)
         if done.returncode:
             raise ComposeError(tail(done.stderr, 15))
         return done.stdout
+
+
+def _environment() -> Dict[str, str]:
+    """What `docker` needs of this process's variables and no more: any other would override `.env`."""
+    kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+    return dict(kept, LC_ALL="C.UTF-8", COMPOSE_ANSI="never", COMPOSE_PROGRESS="plain", BUILDKIT_PROGRESS="plain",
+                DOCKER_CLI_HINTS="false")
 
 
 def tail(text: str, lines: int) -> str:

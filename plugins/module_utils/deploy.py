@@ -1,0 +1,385 @@
+# Copyright (c) the CoinPilot operators
+# MIT License (see LICENSE)
+"""A deploy that ends healthy or ends where it began.
+
+The wanted compose file and `.env` are staged and proven first (`stage`), the images made ready (`prepare_images`);
+until then nothing that runs has been touched. `deploy` puts the two files in place, lets Compose change what
+differs and watches every service until all are healthy and stay so. When they do not, the last files and images
+that passed come back. The last good state is kept on the host and changes only when a gate has been passed, so a run
+that is cut off anywhere is finished, or undone, by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import threading
+import time
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+
+from . import dotenv, files, health
+from .compose import Compose, ComposeError, complete_environment, release_key, tail
+from .deploy_messages import MESSAGES
+from .engine import Engine, EngineError
+
+LOG_LINES = 20
+RELEASES_KEPT = 3
+
+class DeployError(Exception):
+    """A deploy that did not happen or was undone. ``changed`` says whether the host is another one than before."""
+
+    def __init__(self, message: str, changed: bool = False):
+        super().__init__(message)
+        self.changed = changed
+
+
+class Plan(NamedTuple):
+    """What is wanted on the host. ``secrets`` and ``settings`` are the keys of `.env`; the first go nowhere else."""
+
+    description: Dict[str, Any]
+    compose_text: str
+    secrets: Dict[str, str]
+    settings: Dict[str, str]
+    release: str
+
+
+class Limits(NamedTuple):
+    """Seconds: until all are healthy, that they must stay so, and to wait for another deploy to end."""
+
+    healthy: float = 300
+    settle: float = 15
+    lock: float = 600
+
+
+class Result(NamedTuple):
+    """``before`` and ``after`` map a file's name to its text, where of `.env` only the names of keys are told."""
+
+    changed: bool
+    before: Dict[str, str]
+    after: Dict[str, str]
+    restarted: List[str]
+
+
+class Deployment:
+    """One stack on this host, now and as planned."""
+
+    def __init__(self, plan: Plan, limits: Limits, engine: Optional[Engine] = None):
+        self.plan = plan
+        self.limits = limits
+        self.engine = engine or Engine()
+        description = plan.description
+        self.directory = description["directory"]
+        self.compose_path = os.path.join(self.directory, description["compose_file"])
+        self.env_path = os.path.join(self.directory, ".env")
+        self.state = os.path.join(description["state_directory"], "deploy")
+        self.good = os.path.join(self.state, "good.json")
+        self.candidate = os.path.join(self.state, "candidate")
+        self.log_path = os.path.join(description["log_directory"], "deploy.log")
+        self.env_values = complete_environment(
+            description["services"], dict({"TZ": description["timezone"]}, **plan.settings, **plan.secrets))
+        self.env_values[release_key(description)] = plan.release
+        self.env_text = dotenv.render(
+            self.env_values, "Written by coinpilot.ops from the inventory; what is changed here is overwritten.")
+        hidden = set(complete_environment(description["services"], plan.secrets).values())
+        self.hidden = sorted((value for value in hidden if len(value) >= 4), key=len, reverse=True)
+
+    # What would change ------------------------------------------------------------------------------------------
+
+    def difference(self) -> Result:
+        """What a deploy would change of the two files. Of `.env` only the names of keys are told, never values."""
+        before_env = dotenv.parse(files.read_text(self.env_path) or "")
+        before = {self.compose_path: files.read_text(self.compose_path) or "", self.env_path: _names(before_env, {})}
+        after = {self.compose_path: self.plan.compose_text, self.env_path: _names(self.env_values, before_env)}
+        return Result(self._files_differ(), before, after, [])
+
+    def _files_differ(self) -> bool:
+        return (files.read_text(self.compose_path) != self.plan.compose_text
+                or files.read_text(self.env_path) != self.env_text)
+
+    # Before anything that runs is touched -----------------------------------------------------------------------
+
+    def stage(self) -> Compose:
+        """Writes the wanted files beside the state, and has Compose read them: a Compose of the candidate."""
+        files.make_directory(self.state, 0o700)
+        files.make_directory(self.candidate, 0o700)
+        compose_path = os.path.join(self.candidate, self.plan.description["compose_file"])
+        env_path = os.path.join(self.candidate, ".env")
+        files.write(files.File(compose_path, self.plan.compose_text, 0o600),
+                    files.File(env_path, self.env_text, 0o600))
+        candidate = self._compose(compose_path, env_path)
+        try:
+            resolved = candidate.resolved()
+            arrived = candidate.environment(sorted(self.env_values))
+        except ComposeError as problem:
+            raise self._error("invalid", detail=self._mask(str(problem))) from problem
+        altered = [key for key, value in self.env_values.items() if arrived.get(key) != value]
+        if altered:
+            raise self._error("env_altered", keys=", ".join(altered))
+        missing = sorted(set(self.plan.description["services"]) - set(resolved["services"]))
+        if missing:
+            raise self._error("services_missing", services=", ".join(missing))
+        return candidate
+
+    def prepare_images(self, candidate: Compose, rebuild: bool = False) -> bool:
+        """Builds what is built here and pulls what is not, where this host lacks it. True when anything was done."""
+        images = {name: service["image"] for name, service in candidate.resolved()["services"].items()}
+        built = [name for name, service in self.plan.description["services"].items() if service.get("dockerfile")]
+        source = self.plan.description["source_directory"]
+        lacking = {name for name, image in images.items() if self.engine.image_id(image) is None}
+        to_build = [name for name in built if rebuild or name in lacking]
+        for name in to_build:
+            dockerfile = self.plan.description["services"][name]["dockerfile"]
+            if not os.path.isfile(os.path.join(source, dockerfile)):
+                raise self._error("no_source", dockerfile=dockerfile, directory=source, service=name)
+        to_pull = sorted(lacking - set(built))
+        for action, names in (("pull", to_pull), ("build", to_build)):
+            if names:
+                self._note("%s: %s" % (action, ", ".join(names)))
+                try:
+                    candidate.run(action, *(["--pull"] if rebuild and action == "build" else []), *names)
+                except ComposeError as problem:
+                    raise self._error(action, services=", ".join(names), detail=self._mask(str(problem))) from problem
+        return bool(to_pull or to_build)
+
+    # The deploy -------------------------------------------------------------------------------------------------
+
+    def deploy(self) -> Result:
+        """Puts the candidate in place and watches it. Raises DeployError when it does not end healthy."""
+        with self._lock():
+            result = self.difference()
+            before = self._conditions()
+            if not result.changed and self._as_wanted(before):
+                self._keep_good()
+                return result
+            self._remember_adopted()
+            self._note("deploy: release %s" % self.plan.release)
+            self._install(self.plan.compose_text, self.env_text)
+            problem = self._up_and_watch(before)
+            if problem:
+                self._note("FAILED: " + problem)
+                raise self._undo(problem)
+            after = self._conditions()
+            restarted = [name for name, now in sorted(after.items())
+                         if name not in before or before[name].started_at != now.started_at]
+            self._keep_good()
+            self._prune_releases()
+            self._note("done: restarted %s" % (", ".join(restarted) or "nothing"))
+            return result._replace(changed=result.changed or bool(restarted), restarted=restarted)
+
+    def _as_wanted(self, conditions: Mapping[str, health.Condition]) -> bool:
+        """True when every container runs, healthy, with the configuration and the image of the files in place."""
+        compose = self._installed()
+        hashes = compose.hashes()
+        containers = health.by_service(self.engine.containers(self.plan.description["project"]))
+        images = {name: service["image"] for name, service in compose.resolved()["services"].items()}
+        for name, wanted in hashes.items():
+            container = containers.get(name)
+            if container is None or container["Config"]["Labels"].get("com.docker.compose.config-hash") != wanted:
+                return False
+            if container["Image"] != self.engine.image_id(images[name]):
+                return False
+        return all(health.progress(conditions.get(name, health.Condition("missing")), None, True) == health.HEALTHY
+                   for name in hashes)
+
+    def _up_and_watch(self, before: Mapping[str, health.Condition]) -> str:
+        """Runs `up` and the gate. What went wrong, or an empty text."""
+        process = self._installed().start("up", "--detach", "--no-build", "--pull", "never")
+        output = _Output(process)
+        deadline = time.monotonic() + self.limits.healthy
+        try:
+            while True:
+                finished = output.finished()
+                conditions = self._conditions()
+                stages = {name: health.progress(now, before.get(name), finished) for name, now in conditions.items()}
+                failed = [name for name, stage_ in stages.items() if stage_ == health.FAILED]
+                if failed:
+                    return self._describe(failed, conditions)
+                if finished and process.returncode:
+                    return self._say("compose_up", detail=self._mask(tail(output.text(), 15)))
+                pending = [name for name, stage_ in stages.items() if stage_ == health.PENDING]
+                if finished and not pending:
+                    return self._settle(conditions)
+                if time.monotonic() > deadline:
+                    return self._describe(pending, conditions,
+                                          self._say("time_limit", seconds=int(self.limits.healthy)))
+                time.sleep(0.5)
+        finally:
+            output.stop()
+
+    def _settle(self, healthy: Mapping[str, health.Condition]) -> str:
+        deadline = time.monotonic() + self.limits.settle
+        while time.monotonic() < deadline:
+            time.sleep(min(1.0, self.limits.settle))
+            now = self._conditions()
+            fallen = [name for name, settled in healthy.items() if health.disturbed(settled, now[name])]
+            if fallen:
+                return self._describe(fallen, now, self._say("disturbed", seconds=int(self.limits.settle)))
+        return ""
+
+    def _undo(self, problem: str) -> DeployError:
+        """Brings back the last good state; the error to raise says how that went."""
+        good = self._read_good()
+        if good is None or (good[0], good[1]) == (self.plan.compose_text, self.env_text):
+            return self._error("nothing_to_go_back_to", changed=True, problem=problem)
+        compose_text, env_text, images = good
+        self._install(compose_text, env_text)
+        for reference, image_id in images.items():
+            if self.engine.image_id(reference) != image_id:
+                self.engine.tag(image_id, reference)
+        failure = self._up_and_watch(self._conditions())
+        if failure:
+            self._note("rollback FAILED: " + failure)
+            return self._error("not_rolled_back", changed=True, problem=problem, detail=failure)
+        self._note("rolled back: healthy")
+        return self._error("rolled_back", changed=False, problem=problem)
+
+    # The last good state ----------------------------------------------------------------------------------------
+
+    def _remember_adopted(self) -> None:
+        """A stack set up by hand is the state to go back to until a deploy of ours has passed."""
+        by_hand = files.read_text(self.compose_path) is not None
+        if by_hand and self._read_good() is None and self.engine.containers(self.plan.description["project"]):
+            self._keep_good()
+
+    def _keep_good(self) -> None:
+        """Notes what is in place, with the images that run, as the state to go back to."""
+        compose_text = files.read_text(self.compose_path) or ""
+        env_text = files.read_text(self.env_path) or ""
+        containers = self.engine.containers(self.plan.description["project"])
+        images = {container["Config"]["Image"]: container["Image"] for container in containers}
+        wanted = (compose_text, env_text, images)
+        if self._read_good() != wanted:
+            state = json.dumps({"compose": compose_text, "env": env_text, "images": images}, sort_keys=True)
+            files.write(files.File(self.good, state, 0o600))
+
+    def _read_good(self) -> Optional[Tuple[str, str, Dict[str, str]]]:
+        text = files.read_text(self.good)
+        if text is None:
+            return None
+        state = json.loads(text)
+        return state["compose"], state["env"], state["images"]
+
+    def _prune_releases(self) -> None:
+        """Removes images of older releases; the newest few stay, and the Engine keeps what a container uses."""
+        for name, service in self.plan.description["services"].items():
+            if not service.get("dockerfile"):
+                continue
+            repository = "%s/%s" % (self.plan.description["name"], name)
+            images = self.engine.get("/images/json", filters={"reference": [repository]})
+            for image in sorted(images, key=lambda entry: -entry["Created"])[RELEASES_KEPT:]:
+                for reference in image["RepoTags"] or ():
+                    with contextlib.suppress(EngineError):
+                        self.engine.request("DELETE", "/images/" + reference)
+
+    # Small parts ------------------------------------------------------------------------------------------------
+
+    def _compose(self, compose_path: str, env_path: str) -> Compose:
+        return Compose(self.plan.description["project"], self.directory, compose_path, env_path, self._note)
+
+    def _installed(self) -> Compose:
+        return self._compose(self.compose_path, self.env_path)
+
+    def _install(self, compose_text: str, env_text: str) -> None:
+        owner = self.plan.description["owner"]
+        files.write(files.File(self.compose_path, compose_text, 0o644, owner),
+                    files.File(self.env_path, env_text, 0o600, owner))
+
+    def _conditions(self) -> Dict[str, health.Condition]:
+        containers = health.by_service(self.engine.containers(self.plan.description["project"]))
+        return {name: health.condition(containers.get(name)) for name in self.plan.description["services"]}
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        """One deploy at a time on a host; the kernel lets go of the lock of one that was killed."""
+        files.make_directory(self.state, 0o700)
+        deadline = time.monotonic() + self.limits.lock
+        with open(os.path.join(self.state, "lock"), "a+", encoding="ascii") as stream:
+            while True:
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        stream.seek(0)
+                        raise self._error("locked", pid=stream.read().strip(), seconds=int(self.limits.lock)) from None
+                    time.sleep(1)
+            stream.truncate(0)
+            stream.write(str(os.getpid()))
+            stream.flush()
+            yield
+
+    def _describe(self, names: List[str], conditions: Mapping[str, health.Condition], advice: str = "") -> str:
+        """At most three of the services that failed, with their last lines; one that only waits for another last."""
+        ranked = sorted(names, key=lambda name: (conditions[name].kind in ("missing", "created"), name))
+        texts = []
+        for name in ranked[:3]:
+            now = conditions[name]
+            log = self.engine.logs(now.container_id, LOG_LINES).rstrip() if now.container_id else ""
+            texts.append(self._say("service", service=name, condition=str(now), advice=advice,
+                                   container=self.plan.description["services"][name]["container"],
+                                   log=_indent(self._mask(log) or "(none)")))
+        return "\n".join(texts)
+
+    def _mask(self, text: str) -> str:
+        for value in self.hidden:
+            text = text.replace(value, "***")
+        return text
+
+    def _note(self, line: str) -> None:
+        """Appends to the deploy log on the host, for who wants to watch: `tail -f`."""
+        files.make_directory(os.path.dirname(self.log_path), 0o750)
+        with open(self.log_path, "a", encoding="utf-8") as stream:
+            for part in self._mask(line).splitlines():
+                stream.write("%s %s\n" % (time.strftime("%Y-%m-%dT%H:%M:%S%z"), part))
+
+    def _say(self, key: str, **fields: Any) -> str:
+        return MESSAGES[key][1 if self.plan.description["language"] == "ko" else 0].format(**fields)
+
+    def _error(self, key: str, changed: bool = False, problem: str = "", **fields: Any) -> DeployError:
+        text = self._say(key, **fields)
+        return DeployError(text + "\n" + problem if problem else text, changed)
+
+
+class _Output:
+    """Reads what a process says as it says it, so that it never waits for its reader."""
+
+    def __init__(self, process: "subprocess.Popen[str]"):
+        self.process = process
+        self.lines: List[str] = []
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        for line in self.process.stdout or ():
+            self.lines.append(line)
+
+    def finished(self) -> bool:
+        return self.process.poll() is not None
+
+    def text(self) -> str:
+        self.reader.join(5)
+        return "".join(self.lines)
+
+    def stop(self) -> None:
+        """Ends the process if the gate closed before it: what it has started is judged, not what it would do yet."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.reader.join(5)
+
+
+def _names(values: Mapping[str, str], before: Mapping[str, str]) -> str:
+    """`.env` as a diff may show it: names, and which of them got another value."""
+    marks = {key: " (another value)" for key, value in values.items() if key in before and before[key] != value}
+    return "".join("%s=***%s\n" % (key, marks.get(key, "")) for key in sorted(values))
+
+
+def _indent(text: str) -> str:
+    return "\n".join("  " + line for line in text.splitlines())

@@ -1,0 +1,77 @@
+# Copyright (c) the CoinPilot operators
+# MIT License (see LICENSE)
+"""What state a service's container is in, and whether a deploy may be called done. Judges; reads nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
+
+PENDING, HEALTHY, FAILED = "pending", "healthy", "failed"
+
+# Crashes of a container since the gate opened that are called a crash loop. One may be a race at start.
+CRASH_LOOP = 2
+
+
+class Condition(NamedTuple):
+    """``kind`` is Docker's own word: missing, created, running, starting, healthy, unhealthy, restarting, paused,
+    exited, dead, removing. ``running`` means: it runs, and no health check says more."""
+
+    kind: str
+    exit_code: int = 0
+    out_of_memory: bool = False
+    restarts: int = 0
+    started_at: str = ""
+    container_id: str = ""
+
+    def __str__(self) -> str:
+        if self.kind in ("exited", "restarting", "dead"):
+            return "%s (exit code %d%s)" % (self.kind, self.exit_code, ", out of memory" if self.out_of_memory else "")
+        return self.kind
+
+
+def condition(container: Optional[Mapping[str, Any]]) -> Condition:
+    """The condition of a container as `docker inspect` shows it; None is one that does not exist."""
+    if container is None:
+        return Condition("missing")
+    state = container["State"]
+    health = (state.get("Health") or {}).get("Status", "none")
+    kind = state["Status"]
+    if kind == "running" and health != "none":
+        kind = health
+    return Condition(kind, state.get("ExitCode", 0), bool(state.get("OOMKilled")),
+                     container.get("RestartCount", 0), state.get("StartedAt", ""), container["Id"])
+
+
+def by_service(containers: Sequence[Mapping[str, Any]]) -> Dict[str, Mapping[str, Any]]:
+    """service -> its container, by the labels that Compose sets."""
+    labelled = {}
+    for container in containers:
+        labels = container["Config"].get("Labels") or {}
+        if labels.get("com.docker.compose.oneoff") != "True":
+            labelled[labels.get("com.docker.compose.service", container["Name"].lstrip("/"))] = container
+    return labelled
+
+
+def progress(now: Condition, before: Optional[Condition], up_finished: bool) -> str:
+    """Where a service stands in a deploy: PENDING, HEALTHY or FAILED.
+
+    ``before`` is its condition when the deploy began, ``up_finished`` says that Compose has started all it will.
+    A container that the deploy left alone and that was unhealthy already gets its time to recover: what it waits
+    for may be what this deploy mends.
+    """
+    untouched = before is not None and before.container_id == now.container_id
+    crashes = now.restarts - (before.restarts if before and untouched else 0)
+    if crashes >= CRASH_LOOP or now.kind in ("paused", "dead"):
+        return FAILED
+    if now.kind in ("healthy", "running"):
+        return HEALTHY
+    if now.kind == "unhealthy":
+        return PENDING if before and untouched and before.started_at == now.started_at else FAILED
+    if now.kind in ("missing", "created", "exited"):
+        return FAILED if up_finished else PENDING
+    return PENDING
+
+
+def disturbed(settled: Condition, now: Condition) -> bool:
+    """True when a service that was healthy has restarted or fallen since."""
+    return now.kind not in ("healthy", "running") or settled.started_at != now.started_at
