@@ -1,0 +1,171 @@
+# Copyright (c) the CoinPilot operators
+# MIT License (see LICENSE)
+"""Is the stack as it is described, and healthy? `gather` reads the host, `judge` is pure."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from typing import Any, Dict, List, Mapping, Optional
+
+from . import health
+from .compose import Compose, ComposeError
+from .engine import Engine, EngineError
+from .findings import FAIL, PASS, WARN, Case, Finding, Rule, Text, table
+
+RULES = table(
+    Rule("service", Text("service", "서비스"), Text("running and healthy", "실행 중이며 healthy"), {
+        "healthy": Case(PASS, Text("healthy", "정상(healthy)")),
+        "unchecked": Case(WARN, Text("running, with no health check", "실행 중이지만 헬스체크가 없음"),
+                          Text("deploy again: the compose file has one for every service",
+                               "다시 배포하세요. compose 파일에는 모든 서비스의 헬스체크가 있습니다")),
+        "restarted": Case(WARN, Text("healthy now, after {restarts} restarts by Docker",
+                                     "지금은 정상이지만 Docker가 {restarts}번 재시작함"),
+                          Text("see why: docker logs --tail 100 {container}",
+                               "원인을 확인하세요: docker logs --tail 100 {container}")),
+        "down": Case(FAIL, Text("{condition}", "{condition}"),
+                     Text("see why: docker logs --tail 100 {container}; then: sudo systemctl reload {unit}",
+                          "원인을 확인하세요: docker logs --tail 100 {container}; 그다음: sudo systemctl reload {unit}")),
+    }, Text("is Docker running? sudo systemctl status docker", "Docker가 실행 중인가요? sudo systemctl status docker")),
+    Rule("image", Text("image", "이미지"), Text("{wanted}", "{wanted}"), {
+        "as-described": Case(PASS, Text("{image}", "{image}")),
+        "other": Case(FAIL, Text("runs {image}", "{image} 실행 중"),
+                      Text("deploy again: ansible-playbook site.yml", "다시 배포하세요: ansible-playbook site.yml")),
+    }),
+    Rule("configuration", Text("configuration", "설정"),
+         Text("the container runs what the compose file and .env say", "컨테이너가 compose 파일과 .env대로 실행됨"), {
+             "same": Case(PASS, Text("as in the file", "파일과 같음")),
+             "differs": Case(FAIL, Text("the file has changed since the container was created",
+                                        "컨테이너가 만들어진 뒤 파일이 바뀌었음"),
+                             Text("apply the file: sudo systemctl reload {unit}; or undo the edit by deploying again",
+                                  "파일을 적용하세요: sudo systemctl reload {unit}; 또는 다시 배포하여 수정을 되돌리세요")),
+         }),
+    Rule("volume", Text("data volume", "데이터 볼륨"), Text("{wanted}", "{wanted}"), {
+        "right": Case(PASS, Text("{volume}", "{volume}")),
+        "wrong": Case(FAIL, Text("{volume} is mounted at {mount}", "{mount}에 {volume}이(가) 연결됨"),
+                      Text("the data is not lost, it is in another volume: docker volume ls",
+                           "데이터가 사라진 것이 아니라 다른 볼륨에 있습니다: docker volume ls")),
+    }),
+    Rule("port", Text("port", "포트"), Text("published on 127.0.0.1 alone", "127.0.0.1에만 공개"), {
+        "loopback": Case(PASS, Text("{bindings}", "{bindings}")),
+        "public": Case(FAIL, Text("published on {bindings}", "{bindings}에 공개됨"),
+                       Text("anyone may reach it: deploy again at once", "누구나 접근할 수 있습니다. 바로 다시 배포하세요")),
+    }),
+    Rule("stranger", Text("container", "컨테이너"),
+         Text("the project's containers are those of the description", "프로젝트의 컨테이너는 설명에 있는 것뿐"), {
+             "unknown": Case(WARN, Text("belongs to the project and is not described", "프로젝트에 속하지만 설명에 없음"),
+                             Text("if nothing needs it: docker rm -f {subject}",
+                                  "필요 없다면: docker rm -f {subject}")),
+         }),
+    Rule("unit", Text("systemd unit", "systemd 유닛"),
+         Text("enabled and active: the stack returns after a reboot", "enabled, active: 재부팅 후 스택이 다시 뜸"), {
+             "active": Case(PASS, Text("{state}", "{state}")),
+             "not": Case(FAIL, Text("{state}", "{state}"),
+                         Text("sudo systemctl enable --now {subject}; if it fails: journalctl -u {subject} -n 50",
+                              "sudo systemctl enable --now {subject}; 실패하면: journalctl -u {subject} -n 50")),
+         }),
+    Rule("env-file", Text("secrets file", "시크릿 파일"), Text("mode 0600, a file of {owner}", "모드 0600, {owner} 소유"), {
+        "closed": Case(PASS, Text("mode {mode}", "모드 {mode}")),
+        "open": Case(FAIL, Text("mode {mode}: others may read it", "모드 {mode}: 다른 사용자가 읽을 수 있음"),
+                     Text("chmod 600 {subject}", "chmod 600 {subject}")),
+    }, Text("deploy: ansible-playbook site.yml", "배포하세요: ansible-playbook site.yml")),
+)
+
+
+def gather(description: Mapping[str, Any], engine: Optional[Engine] = None) -> Dict[str, Any]:
+    """What the host says; a reading that failed is under ``errors`` by its name. Holds no secrets."""
+    env_path = os.path.join(description["directory"], ".env")
+    compose = Compose(description["project"], description["directory"],
+                      os.path.join(description["directory"], description["compose_file"]), env_path)
+    readings = {
+        "containers": lambda: (engine or Engine()).containers(description["project"]),
+        "hashes": compose.hashes,
+        "unit": lambda: _unit(description["unit"]),
+        "env_mode": lambda: stat.S_IMODE(os.lstat(env_path).st_mode),
+    }
+    world: Dict[str, Any] = {"errors": {}}
+    for name, read in readings.items():
+        try:
+            world[name] = read()
+        except (EngineError, ComposeError, OSError, subprocess.SubprocessError, ValueError) as problem:
+            world[name], world["errors"][name] = None, str(problem).strip().splitlines()[-1]
+    return world
+
+
+def _unit(name: str) -> Dict[str, str]:
+    shown = subprocess.run(["systemctl", "show", name, "--property=ActiveState,SubState,UnitFileState"],
+                           capture_output=True, text=True, timeout=20, check=True).stdout
+    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+
+def judge(world: Mapping[str, Any], description: Mapping[str, Any]) -> List[Finding]:
+    """Findings in the order of the services, then what belongs to the whole."""
+    found: List[Finding] = []
+    containers = None if world["containers"] is None else health.by_service(world["containers"])
+    for name, service in description["services"].items():
+        if containers is None:
+            found.append(RULES["service"].unread(world["errors"]["containers"], name))
+        else:
+            found += _judge_service(name, service, containers.get(name), world, description)
+    for name, container in (containers or {}).items():
+        if name not in description["services"]:
+            found.append(RULES["stranger"].finding("unknown", container["Name"].lstrip("/")))
+    return found + [_judge_unit(world, description), _judge_env_file(world, description)]
+
+
+def _judge_service(name: str, service: Mapping[str, Any], container: Optional[Mapping[str, Any]],
+                   world: Mapping[str, Any], description: Mapping[str, Any]) -> List[Finding]:
+    now = health.condition(container)
+    case = {"healthy": "healthy", "running": "unchecked"}.get(now.kind, "down")
+    if case == "healthy" and now.restarts:
+        case = "restarted"
+    found = [RULES["service"].finding(case, name, condition=now, container=service["container"], restarts=now.restarts,
+                                      unit=description["unit"])]
+    if container is None:
+        return found
+    if "image" in service:
+        image = container["Config"]["Image"]
+        found.append(RULES["image"].finding("as-described" if image == service["image"] else "other", name,
+                                            image=image, wanted=service["image"]))
+    if world["hashes"] is None:
+        found.append(RULES["configuration"].unread(world["errors"]["hashes"], name))
+    else:
+        same = container["Config"]["Labels"].get("com.docker.compose.config-hash") == world["hashes"].get(name)
+        found.append(RULES["configuration"].finding("same" if same else "differs", name, unit=description["unit"]))
+    if "volume" in service:
+        wanted = "%s_%s" % (description["project"], service["volume"])
+        mounted = [mount.get("Name") or mount["Source"] for mount in container["Mounts"]
+                   if mount["Destination"] == service["mount"]]
+        volume = mounted[0] if mounted else "-"
+        found.append(RULES["volume"].finding("right" if volume == wanted else "wrong", name, volume=volume,
+                                             wanted=wanted, mount=service["mount"]))
+    return found + _judge_ports(name, container)
+
+
+def _judge_ports(name: str, container: Mapping[str, Any]) -> List[Finding]:
+    wanted = container["HostConfig"].get("PortBindings") or {}
+    bindings = ["%s:%s" % (bind["HostIp"] or "0.0.0.0", bind["HostPort"]) for binds in wanted.values()
+                for bind in binds or ()]
+    if not bindings:
+        return []
+    public = [bind for bind in bindings if not bind.startswith(("127.", "::1:", "[::1]:"))]
+    return [RULES["port"].finding("public" if public else "loopback", name, bindings=", ".join(public or bindings))]
+
+
+def _judge_unit(world: Mapping[str, Any], description: Mapping[str, Any]) -> Finding:
+    unit = world["unit"]
+    if unit is None:
+        return RULES["unit"].unread(world["errors"]["unit"], description["unit"])
+    state = "%s, %s (%s)" % (unit.get("UnitFileState") or "not installed", unit.get("ActiveState"),
+                             unit.get("SubState"))
+    good = unit.get("UnitFileState") == "enabled" and unit.get("ActiveState") == "active"
+    return RULES["unit"].finding("active" if good else "not", description["unit"], state=state)
+
+
+def _judge_env_file(world: Mapping[str, Any], description: Mapping[str, Any]) -> Finding:
+    path = os.path.join(description["directory"], ".env")
+    if world["env_mode"] is None:
+        return RULES["env-file"].unread(world["errors"]["env_mode"], path, owner=description["owner"])
+    case = "open" if world["env_mode"] & 0o077 else "closed"
+    return RULES["env-file"].finding(case, path, mode="%04o" % world["env_mode"], owner=description["owner"])
