@@ -1,0 +1,276 @@
+"""The life of one stand-in host: a container that boots systemd, sshd and a Docker engine of its own."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import docker
+import images
+from common import CHECKOUT, Elapsed, StandInError, say
+from docker.errors import APIError, ImageNotFound, NotFound
+from docker.models.containers import Container
+
+USER = "ubuntu"
+BOOT_LIMIT = 120  # seconds
+STOP_LIMIT = 60
+
+# What systemd and an engine need beyond Docker's default set. Not `--privileged`: that asks for everything, which
+# an engine that itself lacks something (in a VM sandbox, say) cannot give.
+CAPABILITIES = [
+    "AUDIT_CONTROL",
+    "DAC_READ_SEARCH",
+    "IPC_LOCK",
+    "LEASE",
+    "NET_ADMIN",
+    "NET_BROADCAST",
+    "SYS_ADMIN",
+    "SYS_NICE",
+    "SYS_PTRACE",
+]
+
+
+class Host:
+    """One stand-in host, known by the name of its container."""
+
+    def __init__(self, client: docker.DockerClient, name: str) -> None:
+        self.client = client
+        self.name = name
+        self.volume = f"{name}-docker"
+        self.state = CHECKOUT / ".cache" / "stand_in" / name
+        self.key = self.state / "id_ed25519"
+        self.known_hosts = self.state / "known_hosts"
+        self.ssh_config = self.state / "ssh_config"
+
+    # -- commands ----------------------------------------------------------------------------------------------
+
+    def up(self, ssh_port: int, hostname: str) -> None:
+        elapsed = Elapsed()
+        container = self._find()
+        if container is None:
+            say(f"{self.name}: creating the host (SSH on 127.0.0.1:{ssh_port})")
+            container = self._create(ssh_port, hostname)
+        elif _published_port(container) != ssh_port:
+            raise StandInError(
+                f"{self.name} exists with SSH on port {_published_port(container)}, not {ssh_port}: "
+                f"use that port, or remove the host with 'stand_in.py down --name {self.name}'."
+            )
+        elif container.attrs["Image"] != self.client.images.get(images.host_image()).id:
+            say(f"{self.name}: was made from an older host image; 'down' and 'up' renew it")
+        if container.status != "running":
+            self._start(container, ssh_port)
+        self._wait_until_booted(container)
+        self._load_images(container)
+        self._give_access(container, ssh_port)
+        say(f"{self.name}: ready after {elapsed}; log in with: ssh -F {self.ssh_config} coinpilot")
+
+    def reboot(self) -> None:
+        elapsed = Elapsed()
+        container = self._existing()
+        say(f"{self.name}: rebooting")
+        container.restart(timeout=STOP_LIMIT)
+        self._wait_until_booted(container)
+        self._check_login()
+        say(f"{self.name}: back after {elapsed}")
+
+    def down(self) -> None:
+        container = self._find()
+        if container is not None:
+            say(f"{self.name}: removing the host and all its data")
+            image = container.attrs["Image"]
+            container.remove(force=True, v=True)
+            self._remove_cgroups(image)
+        try:
+            self.client.volumes.get(self.volume).remove()
+        except NotFound:
+            pass  # nothing to remove is what was asked for
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    # -- steps -------------------------------------------------------------------------------------------------
+
+    def _find(self) -> Container | None:
+        try:
+            return self.client.containers.get(self.name)
+        except NotFound:
+            return None
+
+    def _existing(self) -> Container:
+        container = self._find()
+        if container is None:
+            raise StandInError(f"There is no stand-in host {self.name}: make it with 'stand_in.py up'.")
+        return container
+
+    def _create(self, ssh_port: int, hostname: str) -> Container:
+        api = self.client.api
+        host_config = api.create_host_config(
+            cap_add=CAPABILITIES,
+            cgroupns="private",
+            security_opt=["seccomp=unconfined", "apparmor=unconfined"],
+            tmpfs={"/run": "mode=755", "/run/lock": "", "/tmp": "mode=1777"},
+            binds={self.volume: {"bind": "/var/lib/docker", "mode": "rw"}},
+            port_bindings={"22/tcp": ("127.0.0.1", ssh_port)},
+        )
+        # The inner engine mounts /proc for its containers, which the kernel allows only where no part of ours is
+        # covered. The library has no argument for it.
+        host_config |= {"MaskedPaths": [], "ReadonlyPaths": []}
+        created = api.create_container(
+            images.host_image(),
+            name=self.name,
+            hostname=hostname,
+            # systemd reads "container"; the first process names its control group after the host.
+            environment={"container": "docker", "STAND_IN_NAME": self.name},
+            ports=[22],
+            host_config=host_config,
+        )
+        return self.client.containers.get(created["Id"])
+
+    def _start(self, container: Container, ssh_port: int) -> None:
+        try:
+            container.start()
+        except APIError as error:
+            reason = error.explanation or str(error)
+            if "port is already allocated" in reason or "address already in use" in reason:
+                # Without its port it is of no use, and a container left half made would confuse the next run.
+                if container.status == "created":
+                    container.remove(force=True, v=True)
+                raise StandInError(
+                    f"Port {ssh_port} of this machine is taken: free it (see 'ss -ltnp'), or choose another one."
+                ) from error
+            raise
+
+    def _wait_until_booted(self, container: Container) -> None:
+        def booted() -> bool:
+            container.reload()
+            if container.status != "running":
+                raise StandInError(f"{self.name} stopped while booting: see 'docker logs {self.name}'.")
+            return all(
+                container.exec_run(command).exit_code == 0
+                for command in (
+                    ["sh", "-c", "systemctl is-system-running | grep --extended-regexp --quiet 'running|degraded'"],
+                    ["systemctl", "is-active", "--quiet", "ssh.service"],
+                    ["docker", "info"],
+                )
+            )
+
+        if not _poll(booted, BOOT_LIMIT):
+            raise StandInError(
+                f"{self.name} did not boot within {BOOT_LIMIT} s: "
+                f"see 'docker exec {self.name} systemctl --failed' and 'docker exec {self.name} journalctl -b'."
+            )
+
+    def _load_images(self, container: Container) -> None:
+        """Put the workloads' images into the host's own engine, under the names the compose file uses."""
+        wanted = images.workload_images()
+        listed = container.exec_run(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"])
+        present = set(listed.output.decode().split())
+        missing = [ours for ours in wanted if ours not in present]
+        if missing:
+            elapsed = Elapsed()
+            say(f"{self.name}: loading {len(missing)} workload image(s) into its engine")
+            save = subprocess.Popen(["docker", "save", *missing], stdout=subprocess.PIPE)
+            load = subprocess.run(
+                ["docker", "exec", "--interactive", self.name, "docker", "load", "--quiet"],
+                stdin=save.stdout,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if save.wait() or load.returncode:
+                raise StandInError(f"Loading the workload images into {self.name} failed: {load.stderr.strip()}")
+            say(f"{self.name}: images loaded in {elapsed}")
+        for ours, official in wanted.items():
+            if ours in missing or official not in present:
+                _run_inside(container, ["docker", "tag", ours, official])
+
+    def _give_access(self, container: Container, ssh_port: int) -> None:
+        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self.key.exists():
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"stand-in {self.name}", "-f", str(self.key)],
+                check=True,
+            )
+        _put_file(container, f"/home/{USER}/.ssh", "authorized_keys", self.key.with_suffix(".pub").read_bytes())
+
+        # Read through the engine, so that the key is known and not trusted on first use.
+        host_key = _run_inside(container, ["cat", "/etc/ssh/ssh_host_ed25519_key.pub"]).split()[:2]
+        self.known_hosts.write_text(f"[127.0.0.1]:{ssh_port} {' '.join(host_key)}\n")
+        self.ssh_config.write_text(
+            "Host coinpilot\n"
+            "    HostName 127.0.0.1\n"
+            f"    Port {ssh_port}\n"
+            f"    User {USER}\n"
+            f'    IdentityFile "{self.key}"\n'
+            "    IdentitiesOnly yes\n"
+            f'    UserKnownHostsFile "{self.known_hosts}"\n'
+            "    StrictHostKeyChecking yes\n"
+        )
+        self._check_login()
+
+    def _check_login(self) -> None:
+        # -n: never wait for input; BatchMode: never ask.
+        command = ["ssh", "-n", "-F", str(self.ssh_config), "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
+        last = ""
+
+        def logged_in() -> bool:
+            nonlocal last
+            result = subprocess.run([*command, "coinpilot", "sudo", "-n", "true"], capture_output=True, text=True, check=False)
+            last = result.stderr.strip()
+            return result.returncode == 0
+
+        if not _poll(logged_in, 20):
+            raise StandInError(f"{self.name} is up but does not let {USER} in over SSH: {last}")
+
+    def _remove_cgroups(self, image: str) -> None:
+        """With cgroup v1 the host made a control group of its own outside; only a look from outside can remove it."""
+        self.client.containers.run(
+            image,
+            entrypoint=["sh", "-c"],
+            command=[
+                "test -e /sys/fs/cgroup/cgroup.controllers && exit;"
+                " mkdir /tmp/cgroup && mount -t cgroup2 cgroup2 /tmp/cgroup &&"
+                f" if test -d /tmp/cgroup/{self.name}; then find /tmp/cgroup/{self.name} -depth -type d -exec rmdir {{}} +; fi"
+            ],
+            cap_add=["SYS_ADMIN"],
+            cgroupns="private",
+            security_opt=["seccomp=unconfined", "apparmor=unconfined"],
+            network_mode="none",
+            remove=True,
+        )
+
+
+def _poll(condition: Callable[[], bool], limit: float) -> bool:
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def _published_port(container: Container) -> int | None:
+    bindings = container.attrs["HostConfig"]["PortBindings"].get("22/tcp")
+    return int(bindings[0]["HostPort"]) if bindings else None
+
+
+def _run_inside(container: Container, command: list[str]) -> str:
+    result = container.exec_run(command)
+    text: str = result.output.decode()
+    if result.exit_code != 0:
+        raise StandInError(f"'{' '.join(command)}' failed in {container.name}: {text.strip()}")
+    return text
+
+
+def _put_file(container: Container, directory: str, name: str, content: bytes) -> None:
+    _run_inside(container, ["install", "--directory", "--owner", USER, "--group", USER, "--mode", "0700", directory])
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode, entry.uid, entry.gid = len(content), 0o600, 1000, 1000
+        tar.addfile(entry, io.BytesIO(content))
+    container.put_archive(directory, archive.getvalue())
