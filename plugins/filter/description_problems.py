@@ -1,0 +1,57 @@
+# Copyright (c) the CoinPilot operators
+# MIT License (see LICENSE)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: description_problems
+short_description: What is wrong with the description of the stack
+version_added: 0.1.0
+author: The CoinPilot operators
+description:
+  - Judges C(stack_services) and C(stack_service_overrides); reads nothing but them.
+positional: _input, overrides
+options:
+  _input:
+    description: The services, by name.
+    type: dict
+    required: true
+  overrides:
+    description: What this installation changes of them, by service.
+    type: dict
+    required: true
+  language:
+    description: The language of the texts.
+    type: str
+    choices: [en, ko]
+    default: en
+seealso:
+  - plugin: coinpilot.ops.merge_services
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Stop when the description of the stack cannot be used
+  ansible.builtin.assert:
+    that: stack_services | coinpilot.ops.description_problems(stack_service_overrides) | length == 0
+"""
+
+RETURN = r"""
+_value:
+  description: One line a problem; empty when there is none.
+  type: list
+  elements: str
+"""
+
+from typing import Any, Callable, Dict, List
+
+from ansible_collections.coinpilot.ops.plugins.module_utils import description
+
+
+def description_problems(services: Any, overrides: Any, language: str = "en") -> List[str]:
+    return [description.line(finding, language) for finding in description.problems(services, overrides)]
+
+
+class FilterModule:
+    def filters(self) -> Dict[str, Callable[..., Any]]:
+        return {"description_problems": description_problems}
