@@ -26,7 +26,7 @@ RULES = table(
                                "원인을 확인하세요: docker logs --tail 100 {container}")),
         "down": Case(FAIL, Text("{condition}", "{condition}"),
                      Text("see why: docker logs --tail 100 {container}; then: sudo systemctl reload {unit}",
-                          "원인을 확인하세요: docker logs --tail 100 {container}; 그다음: sudo systemctl reload {unit}")),
+                          "원인 확인: docker logs --tail 100 {container}; 그다음: sudo systemctl reload {unit}")),
     }, Text("is Docker running? sudo systemctl status docker", "Docker가 실행 중인가요? sudo systemctl status docker")),
     Rule("image", Text("image", "이미지"), Text("{wanted}", "{wanted}"), {
         "as-described": Case(PASS, Text("{image}", "{image}")),
@@ -39,7 +39,7 @@ RULES = table(
              "differs": Case(FAIL, Text("the file has changed since the container was created",
                                         "컨테이너가 만들어진 뒤 파일이 바뀌었음"),
                              Text("apply the file: sudo systemctl reload {unit}; or undo the edit by deploying again",
-                                  "파일을 적용하세요: sudo systemctl reload {unit}; 또는 다시 배포하여 수정을 되돌리세요")),
+                                  "파일 적용: sudo systemctl reload {unit}; 또는 다시 배포하여 수정을 되돌리세요")),
          }),
     Rule("volume", Text("data volume", "데이터 볼륨"), Text("{wanted}", "{wanted}"), {
         "right": Case(PASS, Text("{volume}", "{volume}")),
@@ -50,11 +50,13 @@ RULES = table(
     Rule("port", Text("port", "포트"), Text("published on 127.0.0.1 alone", "127.0.0.1에만 공개"), {
         "loopback": Case(PASS, Text("{bindings}", "{bindings}")),
         "public": Case(FAIL, Text("published on {bindings}", "{bindings}에 공개됨"),
-                       Text("anyone may reach it: deploy again at once", "누구나 접근할 수 있습니다. 바로 다시 배포하세요")),
+                       Text("anyone may reach it: deploy again at once",
+                            "누구나 접근할 수 있습니다. 바로 다시 배포하세요")),
     }),
     Rule("stranger", Text("container", "컨테이너"),
          Text("the project's containers are those of the description", "프로젝트의 컨테이너는 설명에 있는 것뿐"), {
-             "unknown": Case(WARN, Text("belongs to the project and is not described", "프로젝트에 속하지만 설명에 없음"),
+             "unknown": Case(WARN, Text("belongs to the project and is not described",
+                                        "프로젝트에 속하지만 설명에 없음"),
                              Text("if nothing needs it: docker rm -f {subject}",
                                   "필요 없다면: docker rm -f {subject}")),
          }),
@@ -65,7 +67,8 @@ RULES = table(
                          Text("sudo systemctl enable --now {subject}; if it fails: journalctl -u {subject} -n 50",
                               "sudo systemctl enable --now {subject}; 실패하면: journalctl -u {subject} -n 50")),
          }),
-    Rule("env-file", Text("secrets file", "시크릿 파일"), Text("mode 0600, a file of {owner}", "모드 0600, {owner} 소유"), {
+    Rule("env-file", Text("secrets file", "시크릿 파일"),
+         Text("mode 0600, a file of {owner}", "모드 0600, {owner} 소유"), {
         "closed": Case(PASS, Text("mode {mode}", "모드 {mode}")),
         "open": Case(FAIL, Text("mode {mode}: others may read it", "모드 {mode}: 다른 사용자가 읽을 수 있음"),
                      Text("chmod 600 {subject}", "chmod 600 {subject}")),
