@@ -2,11 +2,10 @@
 # MIT License (see LICENSE)
 """A deploy that ends healthy or ends where it began.
 
-The wanted compose file and `.env` are staged and proven first (`stage`), the images made ready (`prepare_images`);
-until then nothing that runs has been touched. `deploy` puts the two files in place, lets Compose change what
-differs and watches every service until all are healthy and stay so. When they do not, the last files and images
-that passed come back. The last good state is kept on the host and changes only when a gate has been passed, so a run
-that is cut off anywhere is finished, or undone, by the next one.
+`prepare` proves the wanted compose file and `.env` and makes the images ready; nothing that runs is touched. `deploy`
+puts the two files in place, lets Compose change what differs and watches every service until all are healthy and stay
+so. When they do not, the last files and images that passed come back. That last good state is kept on the host and
+changes only when a gate has been passed: a run that is cut off anywhere is finished, or undone, by the next one.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import fcntl
 import json
 import os
 import subprocess
+import tempfile
 import threading
 import time
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
@@ -76,7 +76,6 @@ class Deployment:
         self.env_path = os.path.join(self.directory, ".env")
         self.state = os.path.join(description["state_directory"], "deploy")
         self.good = os.path.join(self.state, "good.json")
-        self.candidate = os.path.join(self.state, "candidate")
         self.log_path = os.path.join(description["log_directory"], "deploy.log")
         self.env_values = complete_environment(
             description["services"], dict({"TZ": description["timezone"]}, **plan.settings, **plan.secrets))
@@ -101,15 +100,20 @@ class Deployment:
 
     # Before anything that runs is touched -----------------------------------------------------------------------
 
-    def stage(self) -> Compose:
-        """Writes the wanted files beside the state, and has Compose read them: a Compose of the candidate."""
+    def prepare(self, rebuild: bool = False) -> bool:
+        """Proves the wanted files and makes the images ready. True when something was built or pulled."""
         files.make_directory(self.state, 0o700)
-        files.make_directory(self.candidate, 0o700)
-        compose_path = os.path.join(self.candidate, self.plan.description["compose_file"])
-        env_path = os.path.join(self.candidate, ".env")
-        files.write(files.File(compose_path, self.plan.compose_text, 0o600),
-                    files.File(env_path, self.env_text, 0o600))
-        candidate = self._compose(compose_path, env_path)
+        with tempfile.TemporaryDirectory(dir=self.state) as directory:
+            compose_path = os.path.join(directory, self.plan.description["compose_file"])
+            env_path = os.path.join(directory, ".env")
+            files.write(files.File(compose_path, self.plan.compose_text, 0o600),
+                        files.File(env_path, self.env_text, 0o600))
+            candidate = self._compose(compose_path, env_path)
+            resolved = self._prove(candidate)
+            return self._prepare_images(candidate, resolved, rebuild)
+
+    def _prove(self, candidate: Compose) -> Dict[str, Any]:
+        """The project as Compose resolves it, once it reads all as meant."""
         try:
             resolved = candidate.resolved()
             arrived = candidate.environment(sorted(self.env_values))
@@ -121,11 +125,11 @@ class Deployment:
         missing = sorted(set(self.plan.description["services"]) - set(resolved["services"]))
         if missing:
             raise self._error("services_missing", services=", ".join(missing))
-        return candidate
+        return resolved
 
-    def prepare_images(self, candidate: Compose, rebuild: bool = False) -> bool:
+    def _prepare_images(self, candidate: Compose, resolved: Mapping[str, Any], rebuild: bool) -> bool:
         """Builds what is built here and pulls what is not, where this host lacks it. True when anything was done."""
-        images = {name: service["image"] for name, service in candidate.resolved()["services"].items()}
+        images = {name: service["image"] for name, service in resolved["services"].items()}
         built = [name for name, service in self.plan.description["services"].items() if service.get("dockerfile")]
         source = self.plan.description["source_directory"]
         lacking = {name for name, image in images.items() if self.engine.image_id(image) is None}

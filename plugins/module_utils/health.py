@@ -24,9 +24,14 @@ class Condition(NamedTuple):
     container_id: str = ""
 
     def __str__(self) -> str:
+        notes = []
         if self.kind in ("exited", "restarting", "dead"):
-            return "%s (exit code %d%s)" % (self.kind, self.exit_code, ", out of memory" if self.out_of_memory else "")
-        return self.kind
+            notes.append("exit code %d" % self.exit_code)
+        if self.out_of_memory:
+            notes.append("out of memory")
+        if self.restarts:
+            notes.append("restarted %d times by Docker" % self.restarts)
+        return self.kind + (" (%s)" % ", ".join(notes) if notes else "")
 
 
 def condition(container: Optional[Mapping[str, Any]]) -> Condition:

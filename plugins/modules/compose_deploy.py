@@ -130,7 +130,7 @@ def main():
         if module.check_mode:
             result = would_change(deployment, given["state"])
         elif given["state"] == "prepared":
-            result = {"changed": deployment.prepare_images(deployment.stage(), given["rebuild"])}
+            result = {"changed": deployment.prepare(given["rebuild"])}
         else:
             result = deployed(deployment)
     except DeployError as problem:
