@@ -45,7 +45,7 @@ _value:
   type: list
   elements: str
   sample:
-    - "value of DB_PASSWORD: is still a placeholder (stack_secrets). Give it its real value"
+    - "key DB_PASSWORD: is still a placeholder (stack_secrets). Give it its real value"
 """
 
 from typing import Any, Callable, Dict, Iterable, List

@@ -37,7 +37,6 @@ _NO_SECRET = re.compile("|".join((
     r"unset", r"empty", r"(?P<one>.)(?P=one)*", r"비밀번호", r"암호", r"시크릿",
 )), re.DOTALL)
 
-_VAULT_FILE = "inventories/production/group_vars/all/vault.yml"
 RULES = table(
     Rule("input-shape", Text("variable", "변수"), Text("a mapping of keys to texts", "키와 문자열의 목록(mapping)"), {
         "not-a-mapping": Case(FAIL, Text("holds no keys and values", "키와 값의 목록이 아닙니다"),
@@ -56,11 +55,10 @@ RULES = table(
                                       "stack_secrets와 stack_settings 양쪽에 있습니다"),
                            Text("Keep one of the two", "하나만 남기세요")),
          }),
-    Rule("input-value", Text("value of", "값:"),
+    Rule("input-value", Text("key", "키"),
          Text("a real value, in one line of text", "실제 값이 한 줄의 문자열로 있음"), {
              "missing": Case(FAIL, Text("is missing", "없습니다"),
-                             Text("Add it to stack_secrets: ansible-vault edit {vault}",
-                                  "stack_secrets에 추가하세요: ansible-vault edit {vault}")),
+                             Text("Add it to the vault", "vault에 추가하세요")),
              "empty": Case(FAIL, Text("is empty ({where})", "비어 있습니다({where})"),
                            Text("Give it its real value", "실제 값을 넣으세요")),
              "placeholder": Case(FAIL, Text("is still a placeholder ({where})", "아직 예시 값입니다({where})"),
@@ -89,7 +87,7 @@ def problems(secrets: Any, settings: Any, required: Iterable[str]) -> List[Findi
     needed = list(required)
     for key in needed:
         if not any(key in values for values in given.values()):
-            found.append(RULES["input-value"].finding("missing", key, vault=_VAULT_FILE))
+            found.append(RULES["input-value"].finding("missing", key))
     for where, values in given.items():
         for key, value in values.items():
             found.extend(_key_problems(where, key))

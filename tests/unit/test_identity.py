@@ -39,7 +39,8 @@ def machine(root: Path, files: dict, **replaced: str) -> dict:
 def test_a_vm_is_described(tmp_path: Path) -> None:
     vm = machine(tmp_path, VM)
     assert vm == {"machine_id": HERE, "hostname": "coinpilot-ins", "os": "Ubuntu 22.04.5 LTS",
-                  "architecture": "aarch64", "product": "OracleCloud.com, QEMU, KVM Virtual Machine", "container": "", "wsl": False, "errors": {}}
+                  "architecture": "aarch64", "product": "OracleCloud.com, QEMU, KVM Virtual Machine",
+                  "container": "", "wsl": False, "errors": {}}
     assert identity.describe(vm) == VM_WORDS
 
 

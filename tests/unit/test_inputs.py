@@ -70,30 +70,28 @@ class Given(NamedTuple):
     Given({"A_KEY": "real"}, {"MODE": "paper", "OPTIONAL": ""}, ["A_KEY"], []),
     Given({}, {"A_USER": "me"}, ["A_USER"], []),
     Given({}, {}, ["A_KEY", "B_KEY"], [
-        "value of A_KEY: is missing. Add it to stack_secrets: ansible-vault edit "
-        "inventories/production/group_vars/all/vault.yml",
-        "value of B_KEY: is missing. Add it to stack_secrets: ansible-vault edit "
-        "inventories/production/group_vars/all/vault.yml"]),
+        "key A_KEY: is missing. Add it to the vault",
+        "key B_KEY: is missing. Add it to the vault"]),
     Given(None, None, [], []),
-    Given({"A_KEY": " "}, {}, ["A_KEY"], ["value of A_KEY: is empty (stack_secrets). Give it its real value"]),
+    Given({"A_KEY": " "}, {}, ["A_KEY"], ["key A_KEY: is empty (stack_secrets). Give it its real value"]),
     Given({"A_KEY": None}, {"B": None}, ["A_KEY"], [
-        "value of A_KEY: is empty (stack_secrets). Give it its real value",
-        "value of B: is nothing, not a text (stack_settings). Put the value in quotes"]),
+        "key A_KEY: is empty (stack_secrets). Give it its real value",
+        "key B: is nothing, not a text (stack_settings). Put the value in quotes"]),
     Given({"A_KEY": "CHANGE-ME"}, {"MODE": "TODO"}, ["A_KEY"], [
-        "value of A_KEY: is still a placeholder (stack_secrets). Give it its real value",
-        "value of MODE: is still a placeholder (stack_settings). Give it its real value"]),
+        "key A_KEY: is still a placeholder (stack_secrets). Give it its real value",
+        "key MODE: is still a placeholder (stack_settings). Give it its real value"]),
     Given({"A_KEY": 12345}, {"B": True, "C": ["x"], "D": {}}, [], [
-        "value of A_KEY: is a number, not a text (stack_secrets). Put the value in quotes",
-        "value of B: is true/false, not a text (stack_settings). Put the value in quotes",
-        "value of C: is a list, not a text (stack_settings). Put the value in quotes",
-        "value of D: is a mapping, not a text (stack_settings). Put the value in quotes"]),
+        "key A_KEY: is a number, not a text (stack_secrets). Put the value in quotes",
+        "key B: is true/false, not a text (stack_settings). Put the value in quotes",
+        "key C: is a list, not a text (stack_settings). Put the value in quotes",
+        "key D: is a mapping, not a text (stack_settings). Put the value in quotes"]),
     Given({"A_KEY": "two\nlines", "B_KEY": "nul\0"}, {}, [], [
-        "value of A_KEY: has a line break or a NUL character (stack_secrets). "
+        "key A_KEY: has a line break or a NUL character (stack_secrets). "
         "Give it in one line; `|` and `>` in YAML add a line break",
-        "value of B_KEY: has a line break or a NUL character (stack_secrets). "
+        "key B_KEY: has a line break or a NUL character (stack_secrets). "
         "Give it in one line; `|` and `>` in YAML add a line break"]),
     Given({"A_KEY": "\ud800"}, {}, [], [
-        "value of A_KEY: has characters that UTF-8 cannot hold (stack_secrets). Type the value again"]),
+        "key A_KEY: has characters that UTF-8 cannot hold (stack_secrets). Type the value again"]),
     Given({"A-KEY": "real", "1KEY": "real", "s3cret value": "real"}, {}, [], [
         "key A-KEY: is no name for a variable (stack_secrets). Use letters, digits and _, and no digit first",
         "key 1KEY: is no name for a variable (stack_secrets). Use letters, digits and _, and no digit first",
