@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 name: service_environment
 short_description: Tell which service is given which key of .env
 version_added: 0.1.0
-author: The CoinPilot operators
+author: The CoinPilot operators (@coinpilot)
 description:
   - Resolves the description's C(environment) and C(keys) of each service against the keys that C(.env) has.
   - A key that the description does not know is passed through to every service that is built on the host.

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # Copyright (c) the CoinPilot operators
-# MIT License (see LICENSE)
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ description:
   - A run that is cut off is finished, or undone, by the next one. One deploy at a time works on a host.
   - The progress is appended to C(deploy.log) in the stack's log directory.
 version_added: 0.1.0
-author: The CoinPilot operators
+author: The CoinPilot operators (@coinpilot)
 options:
   description:
     description: The stack's description, C(stack_description) of the role P(coinpilot.ops.stack#role).

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # Copyright (c) the CoinPilot operators
-# MIT License (see LICENSE)
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ description:
     its description. Changes nothing, and works with a stack that is half down or with Docker stopped.
   - What cannot be read is UNKNOWN, never PASS.
 version_added: 0.1.0
-author: The CoinPilot operators
+author: The CoinPilot operators (@coinpilot)
 options:
   description:
     description: The stack's description, C(stack_description) of the role P(coinpilot.ops.stack#role).

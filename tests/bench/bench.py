@@ -1,0 +1,139 @@
+"""Measures what a person waits for, with the floor of each measured in the same run. Prints one table.
+
+    make bench
+
+A stand-in host of its own is made from bare and removed at the end. Figures of two machines, or of two runs on a busy
+one, do not compare; the rows of one run do.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ansible_runner
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+NAME, PORT = "coinpilot-bench", 2224
+STATE = CHECKOUT / ".cache" / "stand_in" / NAME
+INVENTORY = CHECKOUT / "molecule" / "default" / "inventory"
+REPEATS = 3
+
+
+class Row(NamedTuple):
+    """One measured thing: wall seconds, and what it is held against."""
+
+    what: str
+    seconds: float
+    floor: str = ""
+    aim: str = ""
+
+
+class Played(NamedTuple):
+    seconds: float
+    tasks: int
+    changed: int
+
+
+def main() -> int:
+    stand_in("down")
+    try:
+        rows = measure()
+    finally:
+        stand_in("down")
+    print_table(rows)
+    return 0
+
+
+def measure() -> list[Row]:
+    begun = time.monotonic()
+    stand_in("up", "--ssh-port", str(PORT))
+    up = time.monotonic() - begun
+    say("provisioning from bare …")
+    variables = {"ansible_port": PORT, "test_stand_in": str(STATE)}
+    play("playbooks/first_contact.yml", {**variables, "first_contact_confirm": "yes",
+                                         "first_contact_directory": str(STATE)})
+    variables["host_identity_machine_id"] = ssh("cat /etc/machine-id").strip()
+    bare = play("site.yml", variables)
+    say("running again with no change …")
+    again = [play("site.yml", variables) for _ in range(REPEATS)]
+    if any(run.changed for run in again):
+        raise SystemExit("the second run changed something: what would be measured is not the no-change run")
+    verify = [play("playbooks/verify.yml", variables) for _ in range(REPEATS)]
+    ping = [timed(["ansible", "-m", "ping"], variables) for _ in range(REPEATS)]
+    compose = [timed_ssh("cd /opt/coin-pilot/deploy/cloud/oci && docker compose --env-file .env "
+                         "-f docker-compose.prod.yml up -d") for _ in range(REPEATS)]
+    ping_floor, compose_floor = statistics.median(ping), statistics.median(compose)
+    second = statistics.median(run.seconds for run in again)
+    checked = statistics.median(run.seconds for run in verify)
+    tasks = again[0].tasks
+    return [
+        Row("stand-in host up, images loaded", up),
+        Row("provision from bare", bare.seconds),
+        Row("floor: ansible -m ping", ping_floor),
+        Row("floor: docker compose up -d, nothing to do", compose_floor),
+        Row("second run, no change", second, f"{second - ping_floor - compose_floor:+.1f} s over the floors", "<= 15 s"),
+        Row("  a task of it", second / tasks, f"{tasks} tasks", "<= 60 tasks"),
+        Row("verify", checked, f"{checked - ping_floor:+.1f} s over ping", "<= 4 s over ping"),
+    ]
+
+
+def play(playbook: str, variables: dict[str, Any]) -> Played:
+    with tempfile.TemporaryDirectory() as artifacts:
+        begun = time.monotonic()
+        result = ansible_runner.run(
+            private_data_dir=artifacts, project_dir=str(CHECKOUT), playbook=str(CHECKOUT / playbook),
+            inventory=str(INVENTORY), extravars=variables, quiet=True,
+            envvars={"ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg")})
+        seconds = time.monotonic() - begun
+        if result.rc:
+            raise SystemExit(f"{playbook} failed:\n{result.stdout.read()[-4000:]}")
+        stats = result.stats or {}
+        counts = {kind: stats.get(kind, {}).get("oci", 0) for kind in ("ok", "skipped", "changed")}
+        return Played(seconds, counts["ok"] + counts["skipped"], counts["changed"])
+
+
+def timed(command: list[str], variables: dict[str, Any]) -> float:
+    begun = time.monotonic()
+    extra = [word for key, value in variables.items() for word in ("-e", f"{key}={value}")]
+    subprocess.run([str(Path(sys.executable).with_name(command[0])), "oci", "-i", str(INVENTORY), *command[1:], *extra],
+                   cwd=CHECKOUT, check=True, capture_output=True)
+    return time.monotonic() - begun
+
+
+def timed_ssh(command: str) -> float:
+    begun = time.monotonic()
+    ssh(command)
+    return time.monotonic() - begun
+
+
+def ssh(command: str) -> str:
+    return subprocess.run(["ssh", "-F", str(STATE / "ssh_config"), "coinpilot", command], check=True,
+                          capture_output=True, text=True).stdout
+
+
+def stand_in(*arguments: str) -> None:
+    command, *rest = arguments
+    subprocess.run([sys.executable, str(CHECKOUT / "tests" / "stand_in" / "stand_in.py"), command, "--name", NAME,
+                    *rest], check=True)
+
+
+def print_table(rows: list[Row]) -> None:
+    head = Row("", 0, "", "")._replace(what="what", floor="against", aim="aim")
+    widths = [max(len(getattr(row, field)) for row in [*rows, head]) for field in ("what", "floor", "aim")]
+    print(f"\n{head.what:<{widths[0]}}  {'seconds':>8}  {head.floor:<{widths[1]}}  {head.aim}")
+    for row in rows:
+        print(f"{row.what:<{widths[0]}}  {row.seconds:8.2f}  {row.floor:<{widths[1]}}  {row.aim}".rstrip())
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

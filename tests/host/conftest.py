@@ -1,0 +1,127 @@
+"""A provisioned stand-in host to look at, and playbook runs against it.
+
+``host`` is testinfra's view as root over SSH. ``play`` runs a playbook as a person would, through ansible-runner.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ansible_runner
+import pytest
+import testinfra
+import yaml
+from testinfra.host import Host
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SERVICES = ["db", "redis", "collector", "bot", "dashboard", "n8n", "prometheus", "grafana"]
+DIRECTORY = "/opt/coin-pilot/deploy/cloud/oci"
+
+
+class Run(NamedTuple):
+    """How a playbook ended: its exit code, what it printed, and `changed` tasks of the host."""
+
+    rc: int
+    output: str
+    changed: int
+
+    def expect_success(self) -> Run:
+        assert self.rc == 0, self.output[-6000:]
+        return self
+
+    def expect_failure(self) -> Run:
+        assert self.rc != 0, "the run was to fail and did not:\n" + self.output[-6000:]
+        return self
+
+
+Play = Callable[..., Run]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--stand-in", required=True, help="name of the stand-in host's container")
+    parser.addoption("--inventory", required=True, help="inventory that means it")
+
+
+@pytest.fixture(scope="session")
+def stand_in(request: pytest.FixtureRequest) -> str:
+    return str(request.config.getoption("--stand-in"))
+
+
+@pytest.fixture(scope="session")
+def inventory(request: pytest.FixtureRequest) -> Path:
+    return CHECKOUT / str(request.config.getoption("--inventory"))
+
+
+@pytest.fixture(scope="session")
+def ssh_config(stand_in: str) -> Path:
+    return CHECKOUT / ".cache" / "stand_in" / stand_in / "ssh_config"
+
+
+@pytest.fixture(scope="session")
+def host(ssh_config: Path) -> Host:
+    return testinfra.get_host("ssh://coinpilot", ssh_config=str(ssh_config), sudo=True)
+
+
+@pytest.fixture(scope="session")
+def person(ssh_config: Path) -> Host:
+    """The host as its user sees it who logs in and does not type sudo."""
+    return testinfra.get_host("ssh://coinpilot", ssh_config=str(ssh_config))
+
+
+@pytest.fixture(scope="session")
+def secrets(inventory: Path) -> dict[str, str]:
+    class Loader(yaml.SafeLoader):
+        """Knows Ansible's `!unsafe`."""
+
+    Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
+    text = (inventory / "group_vars" / "all" / "main.yml").read_text()
+    return dict(yaml.load(text, Loader=Loader)["stack_secrets"])  # noqa: S506
+
+
+@pytest.fixture(scope="session")
+def play(inventory: Path, tmp_path_factory: pytest.TempPathFactory) -> Play:
+    """``play("site.yml", {"variable": "value"}, "--check")``"""
+
+    def run(playbook: str, variables: dict[str, Any] | None = None, *arguments: str) -> Run:
+        artifacts = tmp_path_factory.mktemp("runner")
+        extra = artifacts / "extra.json"
+        extra.write_text(json.dumps(variables or {}))
+        result = ansible_runner.run(
+            private_data_dir=str(artifacts), project_dir=str(CHECKOUT), playbook=str(CHECKOUT / playbook),
+            inventory=str(inventory), cmdline=" ".join([f"--extra-vars=@{extra}", *arguments]),
+            envvars={"ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}, quiet=True)
+        output = result.stdout.read()
+        return Run(int(result.rc), output, int((result.stats or {}).get("changed", {}).get("oci", 0)))
+
+    return run
+
+
+def inspect(host: Host, service: str) -> dict[str, Any]:
+    """A container as `docker inspect` shows it."""
+    shown = json.loads(host.check_output(f"docker inspect coinpilot-{service}"))[0]
+    assert isinstance(shown, dict)
+    return shown
+
+
+def started(host: Host) -> dict[str, str]:
+    """service -> when its container was started; a restart or a new container is another time."""
+    return {service: str(inspect(host, service)["State"]["StartedAt"]) for service in SERVICES}
+
+
+def assert_all_healthy(host: Host) -> None:
+    states = {service: inspect(host, service)["State"].get("Health", {}).get("Status") for service in SERVICES}
+    assert set(states.values()) == {"healthy"}, states
+
+
+def query(host: Host, sql: str) -> str:
+    return host.check_output(f"docker exec coinpilot-db psql -U postgres -d coinpilot -tAc {json.dumps(sql)}")
+
+
+@pytest.fixture
+def restored(play: Play) -> Iterator[None]:
+    """For tests that leave the host changed: provisions it as the inventory says afterwards."""
+    yield
+    play("site.yml").expect_success()
