@@ -85,15 +85,15 @@ recorded:
 identity:
   description: What tells this machine from another.
   type: dict
-  returned: always
+  returned: success
   contains:
-    machine_id: {description: The content of C(/etc/machine-id)., type: str, returned: always}
-    hostname: {description: Its name., type: str, returned: always}
-    os: {description: The name and version of its system., type: str, returned: always}
-    architecture: {description: Its architecture as C(uname -m) says it., type: str, returned: always}
-    product: {description: What its firmware says of the maker and the cloud; often empty., type: str, returned: always}
-    container: {description: The kind of container it is; empty when it is none., type: str, returned: always}
-    wsl: {description: Whether it is WSL., type: bool, returned: always}
+    machine_id: {description: The content of C(/etc/machine-id)., type: str, returned: success}
+    hostname: {description: Its name., type: str, returned: success}
+    os: {description: The name and version of its system., type: str, returned: success}
+    architecture: {description: Its architecture as C(uname -m) says it., type: str, returned: success}
+    product: {description: What its firmware says of the maker and the cloud; often empty., type: str, returned: success}
+    container: {description: The kind of container it is; empty when it is none., type: str, returned: success}
+    wsl: {description: Whether it is WSL., type: bool, returned: success}
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -120,11 +120,11 @@ def main() -> None:
     finding = known
     if wanted["purpose"] == "first_contact":
         finding = identity.judge_first_contact(machine, *recorded, replace=wanted["replace"])
-    answer = {"msg": finding.line(wanted["language"]),
-              "identity": {key: value for key, value in machine.items() if key != "errors"}}
+    message = finding.line(wanted["language"])
     if finding.status != findings.PASS:
-        module.fail_json(**answer)
-    module.exit_json(changed=False, recorded=known.status == findings.PASS, **answer)
+        module.fail_json(msg=message)
+    module.exit_json(changed=False, msg=message, recorded=known.status == findings.PASS,
+                     identity={key: value for key, value in machine.items() if key != "errors"})
 
 
 if __name__ == "__main__":
