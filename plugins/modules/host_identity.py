@@ -91,7 +91,7 @@ identity:
     hostname: {description: Its name., type: str, returned: success}
     os: {description: The name and version of its system., type: str, returned: success}
     architecture: {description: Its architecture as C(uname -m) says it., type: str, returned: success}
-    product: {description: What its firmware says of the maker and the cloud; often empty., type: str, returned: success}
+    product: {description: What its firmware says of maker and cloud; often empty., type: str, returned: success}
     container: {description: The kind of container it is; empty when it is none., type: str, returned: success}
     wsl: {description: Whether it is WSL., type: bool, returned: success}
 """
