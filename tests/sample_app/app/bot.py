@@ -24,7 +24,7 @@ PORT = 8000
 STRATEGY = "sample_walk"
 FEE_RATE = 0.0005
 # What comes of one entry signal after another: every kind of line, webhook and row within four minutes.
-OUTCOMES = ("prefilter", "guardrail", "prefilter", "reject", "skip", "prefilter", "approve", "risk")
+OUTCOMES = ("prefilter", "reject", "approve", "guardrail", "prefilter", "skip", "prefilter", "risk")
 
 # Lines that a fault puts into the log, one a turn.
 FAULT_LINES = {

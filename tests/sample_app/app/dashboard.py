@@ -24,7 +24,7 @@ ACCOUNT = """
            (SELECT count(*) FROM trading_history WHERE executed_at > now() - interval '2 days')
 """
 CANDLES = """
-    SELECT timestamp, open_price, high_price, low_price, close_price, volume FROM market_data
+    SELECT timestamp, open_price, high_price, low_price, close_price FROM market_data
     WHERE symbol = :symbol AND interval = '1m' ORDER BY timestamp DESC LIMIT 60
 """
 DECISIONS = """

@@ -35,13 +35,15 @@ section, .tile { background: var(--card); border: 1px solid var(--line); border-
 section { padding: 16px 20px; margin: 16px 0; overflow-x: auto; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin-top: 16px; }
 .tile { padding: 12px 16px; }
+.tile span { display: block; }
 .tile b { display: block; font-size: 20px; font-weight: 600; font-variant-numeric: tabular-nums; }
 .good { color: var(--good); }
 .bad { color: var(--bad); }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 0 16px; }
-table { border-collapse: collapse; width: 100%; font-size: 14px; }
-th { color: var(--muted); font-size: 13px; font-weight: 500; text-align: left; }
-th, td { padding: 5px 12px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 16px; }
+.columns section { margin: 0 0 4px; }
+table { border-collapse: collapse; width: 100%; font-size: 13px; }
+th { color: var(--muted); font-weight: 500; text-align: left; white-space: nowrap; }
+th, td { padding: 6px 10px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 tr:last-child td { border-bottom: 0; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 svg { display: block; width: 100%; height: auto; }
@@ -58,7 +60,7 @@ input { width: 100%; background: var(--page); color: var(--text); }
 """
 
 SAMPLE = "견본 애플리케이션: 실제 주문 없음 · Sample application: no real orders"
-CHART_WIDTH, CHART_HEIGHT, CHART_MARGIN = 960, 200, 20
+CHART_WIDTH, CHART_HEIGHT, CHART_MARGIN, CHART_LABELS = 960, 200, 20, 96
 
 
 @dataclass
@@ -92,12 +94,12 @@ def overview(view: View, problems: list[str]) -> str:
     alerts = "".join(f'<section class="bad" role="alert">✗ {escape(text)}</section>' for text in problems)
     tiles = "".join(
         (
-            _tile("잔고 · Balance", _money(view.balance)),
-            _tile("실현 손익 · Realised P/L", _money(view.total_pnl, signed=True), _tone(view.total_pnl)),
-            _tile("보유 포지션 · Positions", _plain(view.positions)),
-            _tile("거래 2일 · Trades, 2 days", _plain(view.trades)),
-            _tile("시장 국면 · Regime", _plain(view.regime)),
-            _tile("봇 · Bot", _bot(view), "good" if view.bot_alive else "bad"),
+            _tile("잔고", "Balance (KRW)", _money(view.balance)),
+            _tile("실현 손익", "Realised P/L (KRW)", _money(view.total_pnl), _tone(view.total_pnl)),
+            _tile("보유 포지션", "Open positions", _plain(view.positions)),
+            _tile("최근 이틀 거래", "Trades, last 2 days", _plain(view.trades)),
+            _tile("시장 국면", "Market regime", _plain(view.regime)),
+            _tile("봇의 마지막 신호", "Bot's last sign", _bot(view), "good" if view.bot_alive else "bad"),
         )
     )
     return _document(
@@ -120,24 +122,23 @@ def _document(body: str, refresh: bool = False) -> str:
 """
 
 
-def _tile(label: str, value: str, tone: str = "") -> str:
-    return f'<div class="tile"><span class="muted">{label}</span><b class="{tone}">{escape(value)}</b></div>'
+def _tile(korean: str, english: str, value: str, tone: str = "") -> str:
+    label = f'<span>{korean}</span><span class="muted">{english}</span>'
+    return f'<div class="tile">{label}<b class="{tone}">{escape(value)}</b></div>'
 
 
 def _bot(view: View) -> str:
     if view.bot_age_seconds is None:
-        return "✗ 응답 없음 · No sign"
-    return f"{'✓' if view.bot_alive else '✗'} {view.bot_age_seconds:.0f}초 전 · s ago"
+        return "✗ -"
+    return f"{'✓' if view.bot_alive else '✗'} {view.bot_age_seconds:.0f} s"
 
 
 def _plain(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def _money(value: Any, signed: bool = False) -> str:
-    if value is None:
-        return "-"
-    return f"{float(value):{'+' if signed else ''},.0f}"
+def _money(value: Any) -> str:
+    return "-" if value is None else f"{float(value):,.0f}"
 
 
 def _tone(value: Any) -> str:
@@ -156,7 +157,7 @@ def _chart(candles: list[list[Any]]) -> str:
         return _nothing()
     low, high = min(closes), max(closes)
     span = (high - low) or 1.0
-    right, bottom = CHART_WIDTH, CHART_HEIGHT - CHART_MARGIN
+    right, bottom = CHART_WIDTH - CHART_LABELS, CHART_HEIGHT - CHART_MARGIN
     step = right / (len(closes) - 1)
     points = " ".join(
         f"{number * step:.1f},{bottom - (close - low) / span * (bottom - CHART_MARGIN):.1f}"
@@ -167,7 +168,8 @@ def _chart(candles: list[list[Any]]) -> str:
 <line class="grid" x1="0" x2="{right}" y1="{CHART_MARGIN}" y2="{CHART_MARGIN}"/>
 <line class="grid" x1="0" x2="{right}" y1="{bottom}" y2="{bottom}"/>
 <polyline class="series" points="{points}"/>
-<text x="0" y="14">{high:,.0f}</text><text x="0" y="{bottom - 6}">{low:,.0f}</text>
+<text x="{right + 8}" y="{CHART_MARGIN + 4}">{high:,.0f}</text>
+<text x="{right + 8}" y="{bottom + 4}">{low:,.0f}</text>
 <text x="0" y="{CHART_HEIGHT - 4}">{first}</text>
 <text x="{right}" y="{CHART_HEIGHT - 4}" text-anchor="end">{last}</text></svg>"""
 
@@ -178,10 +180,10 @@ def _candle_table(candles: list[list[Any]]) -> str:
     rows = "".join(
         f"<tr><td>{_time(moment)}</td>"
         + "".join(f'<td class="number">{_money(price)}</td>' for price in prices)
-        + f'<td class="number">{volume:.2f}</td></tr>'
-        for moment, *prices, volume in candles
+        + "</tr>"
+        for moment, *prices in candles
     )
-    names = ("시가 Open", "고가 High", "저가 Low", "종가 Close", "거래량 Vol.")
+    names = ("시가 Open", "고가 High", "저가 Low", "종가 Close")
     heads = "".join(f'<th class="number">{name}</th>' for name in names)
     return f"<table><tr><th>시각 Time</th>{heads}</tr>{rows}</table>"
 

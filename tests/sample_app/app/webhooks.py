@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app import settings
+from app.stores import explain
 
 log = logging.getLogger("app.webhooks")
 
@@ -44,9 +45,11 @@ class Webhooks:
             )
             status = connection.getresponse().status
             problem = "" if 200 <= status < 300 else f"HTTP {status}"
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            # Its type only: a ValueError here quotes the header, and with it the secret.
-            problem = type(error).__name__
+        except (OSError, http.client.HTTPException) as error:
+            problem = explain(error)
+        except ValueError:
+            # Its text would quote the header, and with it the secret.
+            problem = "N8N_WEBHOOK_SECRET has a line break or another character that no header can hold"
         finally:
             connection.close()
         if problem:

@@ -5,6 +5,6 @@ WORKDIR /app
 RUN --mount=type=bind,source=wheels,target=/wheels \
     python -m pip install --no-index --find-links /wheels --no-cache-dir --root-user-action ignore \
     --disable-pip-version-check --requirement /wheels/requirements.txt
-COPY app/ app/
+COPY --chmod=0755 app/ app/
 USER 10001:10001
 CMD ["python", "-m", "app.dashboard"]
