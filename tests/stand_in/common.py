@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -26,4 +27,6 @@ class Elapsed:
 
 
 def say(text: str) -> None:
-    print(text, flush=True)
+    # One write, so that lines of parallel steps do not run into each other.
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

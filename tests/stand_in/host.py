@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import subprocess
 import tarfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import docker
 import images
 from common import CHECKOUT, Elapsed, StandInError, say
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 USER = "ubuntu"
@@ -214,12 +212,13 @@ class Host:
 
     def _check_login(self) -> None:
         # -n: never wait for input; BatchMode: never ask.
-        command = ["ssh", "-n", "-F", str(self.ssh_config), "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
+        options = ["-n", "-F", str(self.ssh_config), "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
+        command = ["ssh", *options, "coinpilot", "sudo", "-n", "true"]
         last = ""
 
         def logged_in() -> bool:
             nonlocal last
-            result = subprocess.run([*command, "coinpilot", "sudo", "-n", "true"], capture_output=True, text=True, check=False)
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
             last = result.stderr.strip()
             return result.returncode == 0
 
@@ -228,14 +227,17 @@ class Host:
 
     def _remove_cgroups(self, image: str) -> None:
         """With cgroup v1 the host made a control group of its own outside; only a look from outside can remove it."""
+        script = f"""
+            test -e /sys/fs/cgroup/cgroup.controllers && exit
+            mkdir /tmp/cgroup
+            mount -t cgroup2 cgroup2 /tmp/cgroup
+            test -d /tmp/cgroup/{self.name} || exit 0
+            find /tmp/cgroup/{self.name} -depth -type d -exec rmdir {{}} +
+        """
         self.client.containers.run(
             image,
-            entrypoint=["sh", "-c"],
-            command=[
-                "test -e /sys/fs/cgroup/cgroup.controllers && exit;"
-                " mkdir /tmp/cgroup && mount -t cgroup2 cgroup2 /tmp/cgroup &&"
-                f" if test -d /tmp/cgroup/{self.name}; then find /tmp/cgroup/{self.name} -depth -type d -exec rmdir {{}} +; fi"
-            ],
+            entrypoint=["sh", "-e", "-c"],
+            command=[script],
             cap_add=["SYS_ADMIN"],
             cgroupns="private",
             security_opt=["seccomp=unconfined", "apparmor=unconfined"],

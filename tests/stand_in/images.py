@@ -32,18 +32,17 @@ CONTEXTS = Path(__file__).resolve().parent / "images"
 DESCRIPTION = CHECKOUT / "roles" / "stack" / "defaults" / "main.yml"
 
 SUITE = "trixie"
-BASE_COMMAND = [
-    "mmdebstrap",
+BASE_OPTIONS = [
     "--variant=minbase",
     "--include=ca-certificates",
-    # Both stay in the image and so hold for every layer built on it: no package files, manuals or translations.
-    """--customize-hook=echo 'APT::Keep-Downloaded-Packages "false";' > "$1/etc/apt/apt.conf.d/90-keep-no-packages\"""",
-    "--dpkgopt=path-exclude=/usr/share/doc/*",
-    "--dpkgopt=path-exclude=/usr/share/man/*",
-    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    # Stays in the image and so holds for every layer built on it: no manuals, no translations.
+    *(f"--dpkgopt=path-exclude=/usr/share/{directory}/*" for directory in ("doc", "locale", "man")),
+    '--customize-hook=find "$1/var/cache/apt" -type f -delete',
 ]
+APT_CONFIGURATION = CONTEXTS / "debian" / "90-keep-nothing"  # stays too: neither package files nor apt's caches
 # What the application's Dockerfiles build on; the other official names stand in the description of the stack.
 PYTHON_IMAGE = "python:3.12-slim"
+DURATIONS = {"n8n": "4 to 8 minutes the first time"}
 HEARTBEAT = 30  # seconds between signs of life of a long build
 
 
@@ -54,7 +53,7 @@ class Image:
     name: str
     official: str | None = None  # the name the compose file and the Dockerfiles use
     arguments: dict[str, str] = field(default_factory=dict)
-    hint: str = "under a minute"
+    duration: str = "under a minute"
 
     @functools.cached_property
     def tag(self) -> str:
@@ -75,8 +74,8 @@ class Image:
 
 
 def base_tag() -> str:
-    key = hashlib.sha256("\0".join([SUITE, platform.machine(), *BASE_COMMAND]).encode()).hexdigest()[:12]
-    return f"{REPOSITORY}/debian:{key}"
+    inputs = [SUITE, platform.machine(), *BASE_OPTIONS, APT_CONFIGURATION.read_text(encoding="utf-8")]
+    return f"{REPOSITORY}/debian:{hashlib.sha256('\0'.join(inputs).encode()).hexdigest()[:12]}"
 
 
 HOST = Image("host")
@@ -95,11 +94,9 @@ def workloads() -> list[Image]:
         if "image" not in service:
             continue
         engine, official = service["engine"], service["image"]
-        if engine == "n8n":  # the one program whose version can be chosen here
-            version = official.rpartition(":")[2]
-            found.append(Image(engine, official, {"N8N_VERSION": version}, hint="4 to 8 minutes the first time"))
-        else:
-            found.append(Image(engine, official))
+        # The version is used where it can be chosen (n8n) or has to be claimed (Grafana's double).
+        arguments = {"VERSION": official.rpartition(":")[2]}
+        found.append(Image(engine, official, arguments, DURATIONS.get(engine, "under a minute")))
     return found
 
 
@@ -163,15 +160,13 @@ def _build_base(client: docker.DockerClient, progress: Progress) -> None:
     label = progress.begin(f"Debian {SUITE} base: packages from the mirror (15 s to 1 min)")
     with tempfile.TemporaryDirectory(prefix="coinpilot-ops-") as directory:
         tar = Path(directory) / "base.tar"
-        sudo = [] if os.geteuid() == 0 else ["sudo"]
+        command = ["env", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive", "mmdebstrap", *BASE_OPTIONS]
+        command += [f"--customize-hook=copy-in {APT_CONFIGURATION} /etc/apt/apt.conf.d", SUITE, str(tar)]
+        if os.geteuid() != 0:
+            command.insert(0, "sudo")
         log = _log_path("debian")
         with log.open("wb") as output:
-            result = subprocess.run(
-                [*sudo, "env", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive", *BASE_COMMAND, SUITE, str(tar)],
-                stdout=output,
-                stderr=output,
-                check=False,
-            )
+            result = subprocess.run(command, stdout=output, stderr=output, check=False)
         if result.returncode != 0:
             raise StandInError(_failure("the Debian base", log))
         repository, _, key = base_tag().partition(":")
@@ -181,7 +176,7 @@ def _build_base(client: docker.DockerClient, progress: Progress) -> None:
 
 def _build_one(client: docker.DockerClient, image: Image, progress: Progress) -> None:
     elapsed = Elapsed()
-    label = progress.begin(f"{image.name} image ({image.hint})")
+    label = progress.begin(f"{image.name} image ({image.duration})")
     log = _log_path(image.name)
     done = threading.Event()
 
