@@ -27,7 +27,7 @@ def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
 @pytest.mark.usefixtures("restored")
 def test_only_the_service_whose_setting_changed_is_restarted(host: Host, play: Play) -> None:
     before = started(host)
-    play("site.yml", {"stack_settings": {"LLM_MODE": "prod", "MY_OWN_KEY": "passed through to what is built here"}}
+    play("site.yml", {"stack_settings": {"LLM_MODE": "prod", "MY_OWN_KEY": "for collector, bot and dashboard"}}
          ).expect_success()
     assert changed(before, started(host)) == ["bot"]
 

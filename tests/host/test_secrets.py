@@ -42,7 +42,7 @@ def test_the_password_is_encoded_in_the_url_that_holds_it(host: Host, secrets: d
 
 def test_a_key_the_user_added_is_passed_through(host: Host) -> None:
     for service in ("collector", "bot", "dashboard"):
-        assert environment(host, service)["MY_OWN_KEY"] == "passed through to what is built here"
+        assert environment(host, service)["MY_OWN_KEY"] == "for collector, bot and dashboard"
     assert "MY_OWN_KEY" not in environment(host, "db")
 
 
