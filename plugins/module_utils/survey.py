@@ -147,19 +147,21 @@ def _listeners(ports: Sequence[int]) -> List[Dict[str, Any]]:
     return found
 
 
-def parse_tcp(text: str) -> Iterator[Tuple[str, int, str]]:
-    """address, port and inode of each listening socket in /proc/net/tcp or tcp6."""
+def parse_tcp(text: str, order: str = "=") -> Iterator[Tuple[str, int, str]]:
+    """address, port and inode of each listening socket in /proc/net/tcp or tcp6.
+
+    The kernel writes an address as 32-bit words in its own byte order (``order`` as in `struct`).
+    """
     for line in text.splitlines()[1:]:
         fields = line.split()
         if len(fields) > 9 and fields[3] == "0A":
             address, _colon, port = fields[1].partition(":")
-            yield _address(address), int(port, 16), fields[9]
+            yield _address(address, order), int(port, 16), fields[9]
 
 
-def _address(digits: str) -> str:
-    """The kernel writes an address as 32-bit words in the machine's own byte order."""
+def _address(digits: str, order: str) -> str:
     words = [int(digits[at:at + 8], 16) for at in range(0, len(digits), 8)]
-    packed = struct.pack("=%dI" % len(words), *words)
+    packed = struct.pack("%s%dI" % (order, len(words)), *words)
     return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
 
 
