@@ -173,10 +173,7 @@ def render_json(findings: Iterable[Finding], **more: Any) -> str:
 
 def render_problems(findings: Iterable[Finding], lang: str) -> str:
     """The message of a run that stops: one line a problem."""
-    found = problems(findings)
-    if len(found) == 1:
-        return found[0].line(lang)
-    return "\n".join(f"- {finding.line(lang)}" for finding in found)
+    return "\n".join(f"- {finding.line(lang)}" for finding in problems(findings))
 
 
 def width(text: str) -> int:

@@ -22,6 +22,9 @@ _FREE_UP = Text("Make room: docker system df; sudo du -xh --max-depth=2 / | sort
                 "공간을 확보하세요: docker system df; sudo du -xh --max-depth=2 / | sort -h | tail")
 _LOOK = Text("Look on the host as root", "호스트에서 root로 확인하세요")
 
+REFUSAL = Text("This host cannot take the stack as it is; nothing on it was changed:",
+               "이 호스트에는 지금 상태로 스택을 올릴 수 없습니다. 바뀐 것은 없습니다.")
+
 RULES = table(
     Rule("host-system", Text("system", "운영체제"),
          Text("Ubuntu 22.04, 24.04 or 26.04; Debian 12 or 13", "Ubuntu 22.04, 24.04, 26.04 또는 Debian 12, 13"), {
@@ -69,6 +72,16 @@ RULES = table(
                          "--only-upgrade {package}",
                          "업그레이드하세요(컨테이너가 재시작됩니다): sudo apt-get update && sudo apt-get install "
                          "--only-upgrade {package}")),
+        "unavailable": Case(FAIL, Text("Debian 12's own packages are too old, and have no Compose plugin",
+                                       "Debian 12의 자체 패키지는 너무 오래되었고 Compose 플러그인도 없습니다"),
+                            Text("Set docker_host_package_source: docker",
+                                 "docker_host_package_source: docker 로 설정하세요")),
+        "stuck": Case(FAIL, Text("Debian 12's own docker.io is too old, and has no Compose plugin",
+                                 "Debian 12의 docker.io는 너무 오래되었고 Compose 플러그인도 없습니다"),
+                      Text("When the stack may stop, replace it (volumes stay): sudo apt-get remove docker.io "
+                           "- and set docker_host_package_source: docker",
+                           "스택을 멈춰도 될 때 교체하세요(볼륨은 남습니다): sudo apt-get remove docker.io "
+                           "- 그리고 docker_host_package_source: docker 로 설정하세요")),
     }, _LOOK),
     Rule("docker-compose", Text("Docker Compose", "Docker Compose"),
          Text("2.20 or newer as a plugin, or a package to install", "2.20 이상의 플러그인 또는 설치할 패키지"), {
@@ -78,17 +91,6 @@ RULES = table(
                          Text("Upgrade it: sudo apt-get update && sudo apt-get install --only-upgrade {package}",
                               "업그레이드하세요: sudo apt-get update && "
                               "sudo apt-get install --only-upgrade {package}")),
-             "unavailable": Case(FAIL, Text("Debian 12's own packages have no Compose plugin",
-                                            "Debian 12의 자체 패키지에는 Compose 플러그인이 없습니다"),
-                                 Text("Set docker_host_package_source: docker",
-                                      "docker_host_package_source: docker 로 설정하세요")),
-             "stuck": Case(FAIL, Text("Debian 12's docker.io is installed, and its packages have no Compose plugin",
-                                      "Debian 12의 docker.io가 설치되어 있는데, "
-                                      "자체 패키지에는 Compose 플러그인이 없습니다"),
-                           Text("When the stack may stop, replace it (volumes stay): sudo apt-get remove docker.io "
-                                "- and set docker_host_package_source: docker",
-                                "스택을 멈춰도 될 때 교체하세요(볼륨은 남습니다): sudo apt-get remove docker.io "
-                                "- 그리고 docker_host_package_source: docker 로 설정하세요")),
          }, _LOOK),
     Rule("port", Text("port", "포트"), Text("free, or held by {holder}", "비어 있거나 {holder}이(가) 사용"), {
         "free": Case(PASS, Text("free", "비어 있음")),
@@ -219,8 +221,15 @@ def _judge_memory(world: Mapping[str, Any], description: Mapping[str, Any]) -> I
 
 
 def _judge_docker(world: Mapping[str, Any], demands: Demands) -> Iterator[Finding]:
-    state, package = world["docker"]["state"], world["docker"]["package"]
-    rule, engine = RULES["docker-engine"], world["engine"]
+    rule, state, package = RULES["docker-engine"], world["docker"]["state"], world["docker"]["package"]
+    system, engine, plugin = world["system"] or {}, world["engine"], world["compose"]
+    if (system.get("id"), system.get("version")) == ("debian", "12"):
+        if package == "docker.io":
+            yield rule.finding("stuck")
+            return
+        if state == "absent" and demands.package_source == "distribution":
+            yield rule.finding("unavailable")
+            return
     if state == "unread":
         yield rule.unread(world["errors"]["docker"])
     elif state != "installed":
@@ -231,18 +240,14 @@ def _judge_docker(world: Mapping[str, Any], demands: Demands) -> Iterator[Findin
         yield rule.finding("answers" if version(engine["version"]) >= ENGINE else "old", version=engine["version"],
                            package=package or "docker.io")
 
-    rule, plugin, system = RULES["docker-compose"], world["compose"], world["system"] or {}
+    rule = RULES["docker-compose"]
     if "compose" in world["errors"]:
         yield rule.unread(world["errors"]["compose"])
     elif plugin:
         yield rule.finding("present" if version(plugin) >= COMPOSE else "old", version=plugin,
                            package=_compose_package(package, system.get("id", "")))
-    elif (system.get("id"), system.get("version")) != ("debian", "12") or package == "docker-ce":
-        yield rule.finding("absent")
-    elif package == "docker.io":
-        yield rule.finding("stuck")
     else:
-        yield rule.finding("unavailable" if demands.package_source == "distribution" else "absent")
+        yield rule.finding("absent")
 
 
 def _compose_package(engine_package: str, distribution: str) -> str:

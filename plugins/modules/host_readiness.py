@@ -103,9 +103,12 @@ def main() -> None:
     wanted, language = module.params, module.params["language"]
     demands = readiness.Demands(**{name: wanted[name] for name in readiness.Demands._fields})
     world = survey.gather(wanted["description"])
-    found = readiness.judge(world, wanted["description"], demands)
+    try:
+        found = readiness.judge(world, wanted["description"], demands)
+    except ValueError as problem:  # a size in the options that is none
+        module.fail_json(msg=str(problem))
     if findings.problems(found):
-        module.fail_json(msg=findings.render_problems(found, language))
+        module.fail_json(msg="\n".join((readiness.REFUSAL.get(language), findings.render_problems(found, language))))
     for finding in found:
         if finding.status == findings.WARN:
             module.warn(finding.line(language))

@@ -107,7 +107,7 @@ def test_json_carries_every_language_and_the_exit_code() -> None:
 
 
 def test_problems_are_one_line_each() -> None:
-    assert render_problems(findings_of(WARN, FAIL), "en") == "port 1: nginx listens. Stop nginx"
+    assert render_problems(findings_of(WARN, FAIL), "en") == "- port 1: nginx listens. Stop nginx"
     assert render_problems(findings_of(UNKNOWN, PASS, FAIL), "en").splitlines() == [
         "- port 2: nginx listens. Stop nginx", "- port 0: could not be read: no permission. Run as root"]
 

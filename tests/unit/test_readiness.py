@@ -153,8 +153,9 @@ def test_trouble_on_a_running_host(case: Trouble) -> None:
     assert [finding.line("en") for finding in problems(judged(world, **case.demands))] == case.says
 
 
-NO_PLUGIN = "Docker Compose: Debian 12's own packages have no Compose plugin. Set docker_host_package_source: docker"
-STUCK = ("Docker Compose: Debian 12's docker.io is installed, and its packages have no Compose plugin. "
+NO_PLUGIN = ("Docker: Debian 12's own packages are too old, and have no Compose plugin. "
+             "Set docker_host_package_source: docker")
+STUCK = ("Docker: Debian 12's own docker.io is too old, and has no Compose plugin. "
          "When the stack may stop, replace it (volumes stay): sudo apt-get remove docker.io "
          "- and set docker_host_package_source: docker")
 
