@@ -7,11 +7,14 @@ engine gets them under the official names.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
 import hashlib
 import io
 import os
 import platform
+import shutil
 import ssl
 import subprocess
 import tarfile
@@ -28,6 +31,7 @@ from common import CACHE, CHECKOUT, Elapsed, StandInError, say
 from docker.errors import APIError, ImageNotFound
 
 REPOSITORY = "coinpilot-stand-in"
+LOGS = CACHE / "stand_in_logs"
 CONTEXTS = Path(__file__).resolve().parent / "images"
 DESCRIPTION = CHECKOUT / "roles" / "stack" / "defaults" / "main.yml"
 
@@ -37,6 +41,8 @@ BASE_OPTIONS = [
     "--include=ca-certificates",
     # Stays in the image and so holds for every layer built on it: no manuals, no translations.
     *(f"--dpkgopt=path-exclude=/usr/share/{directory}/*" for directory in ("doc", "locale", "man")),
+    # Stays too: waiting for the disk after each file is of no use in an image.
+    "--dpkgopt=force-unsafe-io",
     '--customize-hook=find "$1/var/cache/apt" -type f -delete',
 ]
 APT_CONFIGURATION = CONTEXTS / "debian" / "90-keep-nothing"  # stays too: neither package files nor apt's caches
@@ -107,28 +113,34 @@ def workload_images() -> dict[str, str]:
 
 def build(client: docker.DockerClient) -> None:
     """Build what is missing; says nothing when all is there."""
-    wanted = [HOST, *workloads()]
-    missing = [image for image in wanted if not _exists(client, image.tag)]
-    if not missing:
+    if not _missing(client):
         return
-    elapsed = Elapsed()
-    progress = Progress(len(missing) + (not _exists(client, base_tag())))
-    if not _exists(client, base_tag()):
-        _build_base(client, progress)
-    # The slowest first; two at a time, because one waits for the network most of the time.
-    missing.sort(key=lambda image: image.name != "n8n")
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        for _ in pool.map(lambda image: _build_one(client, image, progress), missing):
-            pass
-    say(f"images: all built in {elapsed}")
+    with _one_at_a_time():
+        missing = _missing(client)  # whoever held the lock may have built it
+        elapsed = Elapsed()
+        base_is_missing = not _exists(client, base_tag())
+        progress = Progress(len(missing) + base_is_missing)
+        if base_is_missing:
+            _build_base(client, progress)
+        # The slowest first; two at a time, because one waits for the network most of the time.
+        missing.sort(key=lambda image: image.name != "n8n")
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            for _ in pool.map(lambda image: _build_one(client, image, progress), missing):
+                pass
+        if missing:
+            say(f"images: all built in {elapsed}")
 
 
 def clean(client: docker.DockerClient) -> None:
-    """Remove every image of the stand-in, of this and of earlier versions, and the logs."""
-    for image in client.images.list():
-        for tag in image.tags:
-            if tag.startswith(f"{REPOSITORY}/"):
-                client.images.remove(tag, force=True)
+    """Remove every image of the stand-in, of this and of earlier versions, and the logs of their builds."""
+    tags = [tag for image in client.images.list() for tag in image.tags if tag.startswith(f"{REPOSITORY}/")]
+    hosts = [c.name for tag in tags for c in client.containers.list(all=True, filters={"ancestor": tag})]
+    if hosts:
+        names = ", ".join(sorted(set(hosts)))
+        raise StandInError(f"Still there: {names}. Remove each with 'stand_in.py down --name NAME' first.")
+    for tag in tags:
+        client.images.remove(tag)
+    shutil.rmtree(LOGS, ignore_errors=True)
 
 
 class Progress:
@@ -145,6 +157,23 @@ class Progress:
             label = f"[{self._next}/{self._total}]"
         say(f"{label} {text} ...")
         return label
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """A demo and a test run that start together build everything once."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "build.lock").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("images: another run is building them; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _missing(client: docker.DockerClient) -> list[Image]:
+    return [image for image in (HOST, *workloads()) if not _exists(client, image.tag)]
 
 
 def _exists(client: docker.DockerClient, tag: str) -> bool:
@@ -225,9 +254,8 @@ def _docker_build(client: docker.DockerClient, image: Image) -> Iterator[dict[st
 
 
 def _log_path(name: str) -> Path:
-    directory = CACHE / "logs"
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory / f"build-{name}.log"
+    LOGS.mkdir(parents=True, exist_ok=True)
+    return LOGS / f"build-{name}.log"
 
 
 def _failure(what: str, log: Path) -> str:
