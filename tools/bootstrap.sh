@@ -5,6 +5,9 @@ set -euo pipefail
 source "$(dirname "$0")/common.sh"
 cd "$checkout"
 
+# `make` puts .venv first on the path; what makes it must come from elsewhere.
+PATH=${PATH//"$checkout/.venv/bin:"/}
+
 readonly stamp=.venv/requirements.stamp
 readonly logs=.cache/log
 
