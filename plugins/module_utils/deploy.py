@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from . import dotenv, files, health
 from .compose import Compose, ComposeError, complete_environment, release_key, tail
@@ -154,7 +154,7 @@ class Deployment:
         """Puts the candidate in place and watches it. Raises DeployError when it does not end healthy."""
         with self._lock():
             result = self.difference()
-            before = self._conditions()
+            before, volumes = self._conditions(), self._volumes()
             if not result.changed and self._as_wanted(before):
                 self._keep_good()
                 return result
@@ -164,7 +164,7 @@ class Deployment:
             problem = self._up_and_watch(before)
             if problem:
                 self._note("FAILED: " + problem)
-                raise self._undo(problem)
+                raise self._undo(problem, sorted(self._volumes() - volumes))
             after = self._conditions()
             restarted = [name for name, now in sorted(after.items())
                          if name not in before or before[name].started_at != now.started_at]
@@ -190,6 +190,7 @@ class Deployment:
 
     def _up_and_watch(self, before: Mapping[str, health.Condition]) -> str:
         """Runs `up` and the gate. What went wrong, or an empty text."""
+        services = self.plan.description["services"]
         process = self._installed().start("up", "--detach", "--no-build", "--pull", "never")
         output = _Output(process)
         deadline = time.monotonic() + self.limits.healthy
@@ -197,13 +198,17 @@ class Deployment:
             while True:
                 finished = output.finished()
                 conditions = self._conditions()
-                stages = {name: health.progress(now, before.get(name), finished) for name, now in conditions.items()}
-                failed = [name for name, stage_ in stages.items() if stage_ == health.FAILED]
+                stages = {name: health.progress(now, before.get(name), finished, "volume" in services[name])
+                          for name, now in conditions.items()}
+                failed = [name for name, stage in stages.items() if stage == health.FAILED]
+                pending = [name for name, stage in stages.items() if stage == health.PENDING]
+                if finished and process.returncode:
+                    # Compose stops at the first service that others wait for, and leaves those others merely created.
+                    culprits = [name for name in failed + pending if conditions[name].kind not in ("missing", "created")]
+                    said = self._say("compose_up", detail=self._mask(tail(output.text(), 5)))
+                    return "\n".join([said, self._describe(culprits, conditions)]) if culprits else said
                 if failed:
                     return self._describe(failed, conditions)
-                if finished and process.returncode:
-                    return self._say("compose_up", detail=self._mask(tail(output.text(), 15)))
-                pending = [name for name, stage_ in stages.items() if stage_ == health.PENDING]
                 if finished and not pending:
                     return self._settle(conditions)
                 if time.monotonic() > deadline:
@@ -223,10 +228,13 @@ class Deployment:
                 return self._describe(fallen, now, self._say("disturbed", seconds=int(self.limits.settle)))
         return ""
 
-    def _undo(self, problem: str) -> DeployError:
+    def _undo(self, problem: str, new_volumes: List[str]) -> DeployError:
         """Brings back the last good state; the error to raise says how that went."""
         good = self._read_good()
         if good is None or (good[0], good[1]) == (self.plan.compose_text, self.env_text):
+            if new_volumes:
+                problem = self._say("half_made", volumes=" ".join(new_volumes), directory=self.directory,
+                                    compose_file=self.plan.description["compose_file"]) + "\n" + problem
             return self._error("nothing_to_go_back_to", changed=True, problem=problem)
         compose_text, env_text, images = good
         self._install(compose_text, env_text)
@@ -294,6 +302,10 @@ class Deployment:
     def _conditions(self) -> Dict[str, health.Condition]:
         containers = health.by_service(self.engine.containers(self.plan.description["project"]))
         return {name: health.condition(containers.get(name)) for name in self.plan.description["services"]}
+
+    def _volumes(self) -> Set[str]:
+        label = {"label": ["com.docker.compose.project=" + self.plan.description["project"]]}
+        return {volume["Name"] for volume in self.engine.get("/volumes", filters=label)["Volumes"] or ()}
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:

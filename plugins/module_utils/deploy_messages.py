@@ -58,4 +58,11 @@ MESSAGES = {
         "it is. No data was touched. Mend the cause and run again.",
         "배포가 실패했습니다. 되돌아갈 이전의 정상 상태가 이 호스트에 없어 그대로 두었습니다. 데이터는 그대로입니다. "
         "원인을 고친 뒤 다시 실행하세요."),
+    "half_made": (
+        "This run made the volumes {volumes}, which hold nothing else. If the first start of a database broke off in "
+        "them, remove them before you run again, or it stays half set up:\n"
+        "  cd {directory} && docker compose --env-file .env -f {compose_file} down && docker volume rm {volumes}",
+        "이번 실행에서 새 볼륨 {volumes}이(가) 만들어졌고 다른 데이터는 없습니다. 데이터베이스의 첫 시작이 중간에 끊겼다면 "
+        "다시 실행하기 전에 지우세요. 그대로 두면 절반만 설정된 채로 남습니다:\n"
+        "  cd {directory} && docker compose --env-file .env -f {compose_file} down && docker volume rm {volumes}"),
 }

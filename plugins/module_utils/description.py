@@ -45,31 +45,35 @@ REQUIRED_KEYS = ("engine", "container", "memory")
 UNIQUE_KEYS = ("container", "port", "tunnel_port", "volume")
 
 RULES = table(
-    Rule("description-service", Text("service", "서비스"),
-         Text("services that the description knows, each complete", "설명에 있는 서비스이며 빠진 항목이 없음"), {
-             "unknown": Case(FAIL, Text("unknown service '{name}'; known: {known}",
-                                        "알 수 없는 서비스 '{name}'; 가능한 이름: {known}")),
-             "name": Case(FAIL, Text("'{name}' is no name for a service; use lower-case letters, digits, - and _",
-                                     "'{name}'은(는) 서비스 이름으로 쓸 수 없습니다. 소문자, 숫자, -, _만 쓰세요")),
-             "not-a-mapping": Case(FAIL, Text("'{name}' must hold keys and values, e.g. {{memory: 3g}}",
-                                              "'{name}'에는 키와 값이 있어야 합니다. 예: {{memory: 3g}}")),
-             "incomplete": Case(FAIL, Text("{name}: missing: {missing}", "{name}: 빠진 항목: {missing}")),
-             "source": Case(FAIL, Text("{name}: give either image or dockerfile, not both and not neither",
-                                       "{name}: image와 dockerfile 중 하나만 지정하세요")),
-         }),
-    Rule("description-key", Text("key", "키"),
-         Text("keys that the description knows, with values of their kind", "설명에 있는 키이며 값의 종류가 맞음"), {
-             "unknown": Case(FAIL, Text("{name}: unknown key '{key}'; known: {known}",
-                                        "{name}: 알 수 없는 키 '{key}'; 가능한 키: {known}")),
-             "fixed": Case(FAIL, Text("{name}: '{key}' cannot be overridden; these can: {known}",
-                                      "{name}: '{key}'은(는) 바꿀 수 없습니다. 바꿀 수 있는 키: {known}")),
-             "built": Case(FAIL, Text("{name}: its image is built on the host from {dockerfile}: nothing to override",
-                                      "{name}: 이미지를 호스트에서 {dockerfile}(으)로 빌드하므로 바꿀 수 없습니다")),
-             "kind": Case(FAIL, Text("{name}: {key} must be {kind}; it is {value}",
-                                     "{name}: {key}의 값은 {kind}이어야 합니다. 지금 값: {value}")),
-             "taken": Case(FAIL, Text("{name}: {key} {value} is taken by {other} already",
-                                      "{name}: {key} {value}은(는) 이미 {other}이(가) 씁니다")),
-         }),
+    Rule(
+        "description-service", Text("service", "서비스"),
+        Text("services that the description knows, each complete", "설명에 있는 서비스이며 빠진 항목이 없음"),
+        {
+            "unknown": Case(FAIL, Text("unknown service '{name}'; known: {known}",
+                                       "알 수 없는 서비스 '{name}'; 가능한 이름: {known}")),
+            "name": Case(FAIL, Text("'{name}' is no name for a service; use lower-case letters, digits, - and _",
+                                    "'{name}'은(는) 서비스 이름으로 쓸 수 없습니다. 소문자, 숫자, -, _만 쓰세요")),
+            "not-a-mapping": Case(FAIL, Text("'{name}' must hold keys and values, e.g. {{memory: 3g}}",
+                                             "'{name}'에는 키와 값이 있어야 합니다. 예: {{memory: 3g}}")),
+            "incomplete": Case(FAIL, Text("{name}: missing: {missing}", "{name}: 빠진 항목: {missing}")),
+            "source": Case(FAIL, Text("{name}: give either image or dockerfile, not both and not neither",
+                                      "{name}: image와 dockerfile 중 하나만 지정하세요")),
+        }),
+    Rule(
+        "description-key", Text("key", "키"),
+        Text("keys that the description knows, with values of their kind", "설명에 있는 키이며 값의 종류가 맞음"),
+        {
+            "unknown": Case(FAIL, Text("{name}: unknown key '{key}'; known: {known}",
+                                       "{name}: 알 수 없는 키 '{key}'; 가능한 키: {known}")),
+            "fixed": Case(FAIL, Text("{name}: '{key}' cannot be overridden; these can: {known}",
+                                     "{name}: '{key}'은(는) 바꿀 수 없습니다. 바꿀 수 있는 키: {known}")),
+            "built": Case(FAIL, Text("{name}: its image is built on the host from {dockerfile}: nothing to override",
+                                     "{name}: 이미지를 호스트에서 {dockerfile}(으)로 빌드하므로 바꿀 수 없습니다")),
+            "kind": Case(FAIL, Text("{name}: {key} must be {kind}; it is {value}",
+                                    "{name}: {key}의 값은 {kind}이어야 합니다. 지금 값: {value}")),
+            "taken": Case(FAIL, Text("{name}: {key} {value} is taken by {other} already",
+                                     "{name}: {key} {value}은(는) 이미 {other}이(가) 씁니다")),
+        }),
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
 
 PENDING, HEALTHY, FAILED = "pending", "healthy", "failed"
 
-# Crashes of a container since the gate opened that are called a crash loop. One may be a race at start.
+# Crashes of a container since the deploy began that are called a crash loop. One may be a race at start.
 CRASH_LOOP = 2
 
 
@@ -57,16 +57,22 @@ def by_service(containers: Sequence[Mapping[str, Any]]) -> Dict[str, Mapping[str
     return labelled
 
 
-def progress(now: Condition, before: Optional[Condition], up_finished: bool) -> str:
+def crashes(now: Condition, before: Optional[Condition]) -> int:
+    """How often a container has crashed since ``before``, its service's condition when the deploy began."""
+    untouched = before is not None and before.container_id == now.container_id
+    return now.restarts - (before.restarts if before and untouched else 0)
+
+
+def progress(now: Condition, before: Optional[Condition], up_finished: bool, holds_data: bool = False) -> str:
     """Where a service stands in a deploy: PENDING, HEALTHY or FAILED.
 
-    ``before`` is its condition when the deploy began, ``up_finished`` says that Compose has started all it will.
-    A container that the deploy left alone and that was unhealthy already gets its time to recover: what it waits
-    for may be what this deploy mends.
+    ``up_finished`` says that Compose has started all it will. A container that the deploy left alone and that was
+    unhealthy already gets its time to recover: what it waits for may be what this deploy mends. One that holds data
+    may not crash even once: an initialisation that broke off leaves half a database, which its next start takes
+    for a whole one.
     """
     untouched = before is not None and before.container_id == now.container_id
-    crashes = now.restarts - (before.restarts if before and untouched else 0)
-    if crashes >= CRASH_LOOP or now.kind in ("paused", "dead"):
+    if crashes(now, before) >= (1 if holds_data else CRASH_LOOP) or now.kind in ("paused", "dead"):
         return FAILED
     if now.kind in ("healthy", "running"):
         return HEALTHY

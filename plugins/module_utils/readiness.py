@@ -26,13 +26,15 @@ REFUSAL = Text("This host cannot take the stack as it is; nothing on it was chan
                "이 호스트에는 지금 상태로 스택을 올릴 수 없습니다. 바뀐 것은 없습니다.")
 
 RULES = table(
-    Rule("host-system", Text("system", "운영체제"),
-         Text("Ubuntu 22.04, 24.04 or 26.04; Debian 12 or 13", "Ubuntu 22.04, 24.04, 26.04 또는 Debian 12, 13"), {
-             "supported": Case(PASS, Text("{name}", "{name}")),
-             "unsupported": Case(FAIL, Text("{name} is not supported", "{name}은(는) 지원하지 않습니다"),
-                                 Text("Use a VM with Ubuntu 22.04, 24.04 or 26.04, or Debian 12 or 13",
-                                      "Ubuntu 22.04, 24.04, 26.04 또는 Debian 12, 13을 설치한 VM을 쓰세요")),
-         }, _LOOK),
+    Rule(
+        "host-system", Text("system", "운영체제"),
+        Text("Ubuntu 22.04, 24.04 or 26.04; Debian 12 or 13", "Ubuntu 22.04, 24.04, 26.04 또는 Debian 12, 13"),
+        {
+            "supported": Case(PASS, Text("{name}", "{name}")),
+            "unsupported": Case(FAIL, Text("{name} is not supported", "{name}은(는) 지원하지 않습니다"),
+                                Text("Use a VM with Ubuntu 22.04, 24.04 or 26.04, or Debian 12 or 13",
+                                     "Ubuntu 22.04, 24.04, 26.04 또는 Debian 12, 13을 설치한 VM을 쓰세요")),
+        }, _LOOK),
     Rule("host-architecture", Text("architecture", "아키텍처"), Text("x86_64 or aarch64", "x86_64 또는 aarch64"), {
         "supported": Case(PASS, Text("{name}", "{name}")),
         "unsupported": Case(FAIL, Text("{name} is not supported", "{name}은(는) 지원하지 않습니다"),
@@ -50,48 +52,54 @@ RULES = table(
                      _FREE_UP),
         "inodes": Case(FAIL, Text("only {inodes} inodes free", "남은 inode가 {inodes}개뿐입니다"), _FREE_UP),
     }, _LOOK),
-    Rule("host-memory", Text("memory", "메모리"),
-         Text("as much as the services' limits together ({limits})", "서비스 메모리 한도의 합({limits}) 이상"), {
-             "enough": Case(PASS, Text("{total}", "{total}")),
-             "less": Case(WARN, Text("{total}, and the services' limits add up to {limits}",
-                                     "{total}, 서비스 메모리 한도의 합은 {limits}"),
-                          Text("Lower memory in stack_service_overrides, or use a larger VM",
-                               "stack_service_overrides에서 memory를 줄이거나 더 큰 VM을 쓰세요")),
-         }, _LOOK),
-    Rule("docker-engine", Text("Docker", "Docker"), Text("an Engine from 25.0 on that answers, or none yet",
-                                                         "응답하는 25.0 이상의 Engine, 또는 아직 미설치"), {
-        "answers": Case(PASS, Text("Engine {version}", "Engine {version}")),
-        "absent": Case(PASS, Text("not installed yet", "아직 설치되지 않음")),
-        "interrupted": Case(PASS, Text("its installation is not complete yet", "설치가 아직 끝나지 않음")),
-        "silent": Case(FAIL, Text("installed, but its Engine does not answer: {error}",
-                                  "설치되어 있지만 Engine이 응답하지 않습니다: {error}"),
-                       Text("Start it: sudo systemctl start docker - and if it fails: sudo journalctl -u docker -n 50",
-                            "시작하세요: sudo systemctl start docker - 실패하면: sudo journalctl -u docker -n 50")),
-        "old": Case(FAIL, Text("Engine {version} is too old", "Engine {version}은(는) 너무 오래되었습니다"),
-                    Text("Upgrade it (its containers restart): sudo apt-get update && sudo apt-get install "
-                         "--only-upgrade {package}",
-                         "업그레이드하세요(컨테이너가 재시작됩니다): sudo apt-get update && sudo apt-get install "
-                         "--only-upgrade {package}")),
-        "unavailable": Case(FAIL, Text("Debian 12's own packages are too old, and have no Compose plugin",
-                                       "Debian 12의 자체 패키지는 너무 오래되었고 Compose 플러그인도 없습니다"),
-                            Text("Set docker_host_package_source: docker",
-                                 "docker_host_package_source: docker 로 설정하세요")),
-        "stuck": Case(FAIL, Text("Debian 12's own docker.io is too old, and has no Compose plugin",
-                                 "Debian 12의 docker.io는 너무 오래되었고 Compose 플러그인도 없습니다"),
-                      Text("When the stack may stop, replace it (volumes stay): sudo apt-get remove docker.io "
-                           "- and set docker_host_package_source: docker",
-                           "스택을 멈춰도 될 때 교체하세요(볼륨은 남습니다): sudo apt-get remove docker.io "
-                           "- 그리고 docker_host_package_source: docker 로 설정하세요")),
-    }, _LOOK),
-    Rule("docker-compose", Text("Docker Compose", "Docker Compose"),
-         Text("2.20 or newer as a plugin, or a package to install", "2.20 이상의 플러그인 또는 설치할 패키지"), {
-             "present": Case(PASS, Text("{version}", "{version}")),
-             "absent": Case(PASS, Text("not installed yet", "아직 설치되지 않음")),
-             "old": Case(FAIL, Text("{version} is too old", "{version}은(는) 너무 오래되었습니다"),
-                         Text("Upgrade it: sudo apt-get update && sudo apt-get install --only-upgrade {package}",
-                              "업그레이드하세요: sudo apt-get update && "
-                              "sudo apt-get install --only-upgrade {package}")),
-         }, _LOOK),
+    Rule(
+        "host-memory", Text("memory", "메모리"),
+        Text("as much as the services' limits together ({limits})", "서비스 메모리 한도의 합({limits}) 이상"),
+        {
+            "enough": Case(PASS, Text("{total}", "{total}")),
+            "less": Case(WARN, Text("{total}, and the services' limits add up to {limits}",
+                                    "{total}, 서비스 메모리 한도의 합은 {limits}"),
+                         Text("Lower memory in stack_service_overrides, or use a larger VM",
+                              "stack_service_overrides에서 memory를 줄이거나 더 큰 VM을 쓰세요")),
+        }, _LOOK),
+    Rule(
+        "docker-engine", Text("Docker", "Docker"),
+        Text("an Engine from 25.0 on that answers, or none yet", "응답하는 25.0 이상의 Engine, 또는 아직 미설치"),
+        {
+            "answers": Case(PASS, Text("Engine {version}", "Engine {version}")),
+            "absent": Case(PASS, Text("not installed yet", "아직 설치되지 않음")),
+            "interrupted": Case(PASS, Text("its installation is not complete yet", "설치가 아직 끝나지 않음")),
+            "silent": Case(FAIL, Text("installed, but its Engine does not answer: {error}",
+                                      "설치되어 있지만 Engine이 응답하지 않습니다: {error}"),
+                           Text("Start it: sudo systemctl start docker - and if it fails: sudo journalctl -u docker -n 50",
+                                "시작하세요: sudo systemctl start docker - 실패하면: sudo journalctl -u docker -n 50")),
+            "old": Case(FAIL, Text("Engine {version} is too old", "Engine {version}은(는) 너무 오래되었습니다"),
+                        Text("Upgrade it (its containers restart): sudo apt-get update && sudo apt-get install "
+                             "--only-upgrade {package}",
+                             "업그레이드하세요(컨테이너가 재시작됩니다): sudo apt-get update && sudo apt-get install "
+                             "--only-upgrade {package}")),
+            "unavailable": Case(FAIL, Text("Debian 12's own packages are too old, and have no Compose plugin",
+                                           "Debian 12의 자체 패키지는 너무 오래되었고 Compose 플러그인도 없습니다"),
+                                Text("Set docker_host_package_source: docker",
+                                     "docker_host_package_source: docker 로 설정하세요")),
+            "stuck": Case(FAIL, Text("Debian 12's own docker.io is too old, and has no Compose plugin",
+                                     "Debian 12의 docker.io는 너무 오래되었고 Compose 플러그인도 없습니다"),
+                          Text("When the stack may stop, replace it (volumes stay): sudo apt-get remove docker.io "
+                               "- and set docker_host_package_source: docker",
+                               "스택을 멈춰도 될 때 교체하세요(볼륨은 남습니다): sudo apt-get remove docker.io "
+                               "- 그리고 docker_host_package_source: docker 로 설정하세요")),
+        }, _LOOK),
+    Rule(
+        "docker-compose", Text("Docker Compose", "Docker Compose"),
+        Text("2.20 or newer as a plugin, or a package to install", "2.20 이상의 플러그인 또는 설치할 패키지"),
+        {
+            "present": Case(PASS, Text("{version}", "{version}")),
+            "absent": Case(PASS, Text("not installed yet", "아직 설치되지 않음")),
+            "old": Case(FAIL, Text("{version} is too old", "{version}은(는) 너무 오래되었습니다"),
+                        Text("Upgrade it: sudo apt-get update && sudo apt-get install --only-upgrade {package}",
+                             "업그레이드하세요: sudo apt-get update && "
+                             "sudo apt-get install --only-upgrade {package}")),
+        }, _LOOK),
     Rule("port", Text("port", "포트"), Text("free, or held by {holder}", "비어 있거나 {holder}이(가) 사용"), {
         "free": Case(PASS, Text("free", "비어 있음")),
         "own": Case(PASS, Text("held by {holder}", "{holder}이(가) 사용 중")),
@@ -107,42 +115,46 @@ RULES = table(
                         Text("See which: sudo ss -ltnp 'sport = :{subject}'",
                              "확인하세요: sudo ss -ltnp 'sport = :{subject}'")),
     }, _LOOK),
-    Rule("container", Text("container", "컨테이너"), Text("absent, or of the Compose project {project}",
-                                                         "없거나 Compose 프로젝트 {project}에 속함"), {
-        "own": Case(PASS, Text("of the project {project}", "프로젝트 {project}")),
-        "absent": Case(PASS, Text("not there yet", "아직 없음")),
-        "foreign": Case(FAIL, Text("of the Compose project {other}; the volumes of {project} are others, and the stack "
-                                   "would start with empty ones",
-                                   "Compose 프로젝트 {other}에 속합니다. {project}의 볼륨은 다르므로 "
-                                   "빈 볼륨으로 시작하게 됩니다"),
-                        Text("If the data is that project's, set stack_project: {other}; if it is not needed: "
-                             "docker rm -f {names}",
-                             "그 프로젝트의 데이터를 쓰고 있다면 stack_project: {other} 로 설정하고, "
-                             "필요 없다면 지우세요: docker rm -f {names}")),
-        "by-hand": Case(FAIL, Text("not made by Compose, and the name is needed",
-                                   "Compose가 만든 컨테이너가 아닌데 같은 이름이 필요합니다"),
-                        Text("See where the data is (docker inspect {names}), then: docker rm -f {names}",
-                             "데이터 위치를 확인한 뒤(docker inspect {names}) 지우세요: docker rm -f {names}")),
-    }, _LOOK),
-    Rule("volume", Text("volume", "볼륨"), Text("the one with the data, or none like it yet",
-                                               "데이터가 있는 볼륨, 또는 비슷한 볼륨이 아직 없음"), {
-        "present": Case(PASS, Text("there", "있음")),
-        "first": Case(PASS, Text("not there yet; it will be made", "아직 없음; 새로 만듭니다")),
-        "alike": Case(FAIL, Text("is not there; the data may be in {others}, and a new, empty volume would be attached",
-                                 "없습니다. 데이터는 {others}에 있을 수 있고, 빈 새 볼륨이 붙게 됩니다"),
-                      Text("Check stack_project. If a new volume is right: -e host_readiness_allow_new_volumes=true",
-                           "stack_project를 확인하세요. 새 볼륨이 맞다면: -e host_readiness_allow_new_volumes=true")),
-        "elsewhere": Case(FAIL, Text("{container} keeps its data in {others}, and would lose sight of it",
-                                     "{container}의 데이터는 {others}에 있어, 그 데이터가 보이지 않게 됩니다"),
-                          Text("Check stack_project, or move the data. If it is not needed: "
-                               "-e host_readiness_allow_new_volumes=true",
-                               "stack_project를 확인하거나 데이터를 옮기세요. 필요 없는 데이터라면: "
-                               "-e host_readiness_allow_new_volumes=true")),
-        "allowed": Case(WARN, Text("another is attached, as allowed; there are also {others}",
-                                   "허용된 대로 다른 볼륨을 붙입니다. 다음도 있습니다: {others}"),
-                        Text("Remove host_readiness_allow_new_volumes once the stack runs",
-                             "스택이 동작하면 host_readiness_allow_new_volumes를 지우세요")),
-    }, _LOOK),
+    Rule(
+        "container", Text("container", "컨테이너"),
+        Text("absent, or of the Compose project {project}", "없거나 Compose 프로젝트 {project}에 속함"),
+        {
+            "own": Case(PASS, Text("of the project {project}", "프로젝트 {project}")),
+            "absent": Case(PASS, Text("not there yet", "아직 없음")),
+            "foreign": Case(FAIL, Text("of the Compose project {other}; the volumes of {project} are others, and the stack "
+                                       "would start with empty ones",
+                                       "Compose 프로젝트 {other}에 속합니다. {project}의 볼륨은 다르므로 "
+                                       "빈 볼륨으로 시작하게 됩니다"),
+                            Text("If the data is that project's, set stack_project: {other}; if it is not needed: "
+                                 "docker rm -f {names}",
+                                 "그 프로젝트의 데이터를 쓰고 있다면 stack_project: {other} 로 설정하고, "
+                                 "필요 없다면 지우세요: docker rm -f {names}")),
+            "by-hand": Case(FAIL, Text("not made by Compose, and the name is needed",
+                                       "Compose가 만든 컨테이너가 아닌데 같은 이름이 필요합니다"),
+                            Text("See where the data is (docker inspect {names}), then: docker rm -f {names}",
+                                 "데이터 위치를 확인한 뒤(docker inspect {names}) 지우세요: docker rm -f {names}")),
+        }, _LOOK),
+    Rule(
+        "volume", Text("volume", "볼륨"),
+        Text("the one with the data, or none like it yet", "데이터가 있는 볼륨, 또는 비슷한 볼륨이 아직 없음"),
+        {
+            "present": Case(PASS, Text("there", "있음")),
+            "first": Case(PASS, Text("not there yet; it will be made", "아직 없음; 새로 만듭니다")),
+            "alike": Case(FAIL, Text("is not there; the data may be in {others}, and a new, empty volume would be attached",
+                                     "없습니다. 데이터는 {others}에 있을 수 있고, 빈 새 볼륨이 붙게 됩니다"),
+                          Text("Check stack_project. If a new volume is right: -e host_readiness_allow_new_volumes=true",
+                               "stack_project를 확인하세요. 새 볼륨이 맞다면: -e host_readiness_allow_new_volumes=true")),
+            "elsewhere": Case(FAIL, Text("{container} keeps its data in {others}, and would lose sight of it",
+                                         "{container}의 데이터는 {others}에 있어, 그 데이터가 보이지 않게 됩니다"),
+                              Text("Check stack_project, or move the data. If it is not needed: "
+                                   "-e host_readiness_allow_new_volumes=true",
+                                   "stack_project를 확인하거나 데이터를 옮기세요. 필요 없는 데이터라면: "
+                                   "-e host_readiness_allow_new_volumes=true")),
+            "allowed": Case(WARN, Text("another is attached, as allowed; there are also {others}",
+                                       "허용된 대로 다른 볼륨을 붙입니다. 다음도 있습니다: {others}"),
+                            Text("Remove host_readiness_allow_new_volumes once the stack runs",
+                                 "스택이 동작하면 host_readiness_allow_new_volumes를 지우세요")),
+        }, _LOOK),
 )
 
 

@@ -79,7 +79,7 @@ facts:
     version: {description: Its version, type: str, returned: success, sample: "22.04"}
     codename: {description: The name of that version, type: str, returned: success, sample: jammy}
     architecture: {description: The architecture as dpkg says it, type: str, returned: success, sample: arm64}
-    docker: {description: One of absent, interrupted and installed, type: str, returned: success}
+    docker: {description: "One of absent, interrupted and installed", type: str, returned: success}
     engine: {description: Version of the Docker Engine; empty when there is none, type: str, returned: success}
     compose: {description: Version of Compose's plugin; empty when there is none, type: str, returned: success}
 """

@@ -69,6 +69,11 @@ def test_progress(condition: health.Condition, before: health.Condition | None, 
     assert health.progress(condition, before, up_finished) == expected
 
 
+def test_a_service_that_holds_data_may_not_crash_even_once() -> None:
+    assert health.progress(now("healthy", restarts=1), None, True, holds_data=True) == health.FAILED
+    assert health.progress(now("healthy", restarts=1), now("healthy", restarts=1), True, True) == health.HEALTHY
+
+
 @pytest.mark.parametrize(("later", "expected"), [
     (now("healthy"), False),
     (now("running"), False),
