@@ -71,7 +71,7 @@ RULES = table(
             "interrupted": Case(PASS, Text("its installation is not complete yet", "설치가 아직 끝나지 않음")),
             "silent": Case(FAIL, Text("installed, but its Engine does not answer: {error}",
                                       "설치되어 있지만 Engine이 응답하지 않습니다: {error}"),
-                           Text("Start it: sudo systemctl start docker - and if it fails: sudo journalctl -u docker -n 50",
+                           Text("Start it: sudo systemctl start docker - if it fails: sudo journalctl -u docker -n 50",
                                 "시작하세요: sudo systemctl start docker - 실패하면: sudo journalctl -u docker -n 50")),
             "old": Case(FAIL, Text("Engine {version} is too old", "Engine {version}은(는) 너무 오래되었습니다"),
                         Text("Upgrade it (its containers restart): sudo apt-get update && sudo apt-get install "
@@ -121,8 +121,8 @@ RULES = table(
         {
             "own": Case(PASS, Text("of the project {project}", "프로젝트 {project}")),
             "absent": Case(PASS, Text("not there yet", "아직 없음")),
-            "foreign": Case(FAIL, Text("of the Compose project {other}; the volumes of {project} are others, and the stack "
-                                       "would start with empty ones",
+            "foreign": Case(FAIL, Text("of the Compose project {other}; the volumes of {project} are others, and the "
+                                       "stack would start with empty ones",
                                        "Compose 프로젝트 {other}에 속합니다. {project}의 볼륨은 다르므로 "
                                        "빈 볼륨으로 시작하게 됩니다"),
                             Text("If the data is that project's, set stack_project: {other}; if it is not needed: "
@@ -140,10 +140,13 @@ RULES = table(
         {
             "present": Case(PASS, Text("there", "있음")),
             "first": Case(PASS, Text("not there yet; it will be made", "아직 없음; 새로 만듭니다")),
-            "alike": Case(FAIL, Text("is not there; the data may be in {others}, and a new, empty volume would be attached",
+            "alike": Case(FAIL, Text("is not there; the data may be in {others}, and a new, empty volume would be "
+                                     "attached",
                                      "없습니다. 데이터는 {others}에 있을 수 있고, 빈 새 볼륨이 붙게 됩니다"),
-                          Text("Check stack_project. If a new volume is right: -e host_readiness_allow_new_volumes=true",
-                               "stack_project를 확인하세요. 새 볼륨이 맞다면: -e host_readiness_allow_new_volumes=true")),
+                          Text("Check stack_project. If a new volume is right: "
+                               "-e host_readiness_allow_new_volumes=true",
+                               "stack_project를 확인하세요. 새 볼륨이 맞다면: "
+                               "-e host_readiness_allow_new_volumes=true")),
             "elsewhere": Case(FAIL, Text("{container} keeps its data in {others}, and would lose sight of it",
                                          "{container}의 데이터는 {others}에 있어, 그 데이터가 보이지 않게 됩니다"),
                               Text("Check stack_project, or move the data. If it is not needed: "

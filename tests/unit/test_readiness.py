@@ -100,7 +100,7 @@ def _foreign(world: dict) -> None:
     Trouble(lambda w: w["space"]["docker"].update(inodes=None), []),
     Trouble(lambda w: w.update(engine=None, errors={"engine": "the Docker Engine does not answer"}),
             ["Docker: installed, but its Engine does not answer: the Docker Engine does not answer. Start it: "
-             "sudo systemctl start docker - and if it fails: sudo journalctl -u docker -n 50"]),
+             "sudo systemctl start docker - if it fails: sudo journalctl -u docker -n 50"]),
     Trouble(lambda w: w["engine"].update(version="20.10.24"),
             ["Docker: Engine 20.10.24 is too old. Upgrade it (its containers restart): "
              "sudo apt-get update && sudo apt-get install --only-upgrade docker.io"]),
