@@ -204,7 +204,8 @@ class Deployment:
                 pending = [name for name, stage in stages.items() if stage == health.PENDING]
                 if finished and process.returncode:
                     # Compose stops at the first service that others wait for, and leaves those others merely created.
-                    culprits = [name for name in failed + pending if conditions[name].kind not in ("missing", "created")]
+                    culprits = [name for name in failed + pending
+                                if conditions[name].kind not in ("missing", "created")]
                     said = self._say("compose_up", detail=self._mask(tail(output.text(), 5)))
                     return "\n".join([said, self._describe(culprits, conditions)]) if culprits else said
                 if failed:
