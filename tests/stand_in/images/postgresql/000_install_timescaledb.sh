@@ -8,6 +8,7 @@ for database in postgres template1 "$POSTGRES_DB"; do
     psql --no-psqlrc --quiet --username "$POSTGRES_USER" --dbname "$database" --set ON_ERROR_STOP=1 --output /dev/null <<'SQL'
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS timescaledb CASCADE;
-SELECT alter_job(job_id, scheduled => false) FROM timescaledb_information.jobs;
+-- alter_job() belongs to the other part.
+UPDATE _timescaledb_config.bgw_job SET scheduled = false;
 SQL
 done
