@@ -63,6 +63,6 @@ MESSAGES = {
         "them, remove them before you run again, or it stays half set up:\n"
         "  cd {directory} && docker compose --env-file .env -f {compose_file} down && docker volume rm {volumes}",
         "이번 실행에서 새 볼륨 {volumes}이(가) 만들어졌고 다른 데이터는 없습니다. "
-        "데이터베이스의 첫 시작이 중간에 끊겼다면 다시 실행하기 전에 지우세요. 그대로 두면 절반만 설정된 채로 남습니다:\n"
+        "첫 시작이 중간에 끊겼다면 다시 실행하기 전에 지우세요. 그대로 두면 절반만 설정된 상태입니다:\n"
         "  cd {directory} && docker compose --env-file .env -f {compose_file} down && docker volume rm {volumes}"),
 }
