@@ -6,38 +6,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import ansible_runner
 import pytest
 import testinfra
 import yaml
+from stack_on_host import CHECKOUT, Play, Run
 from testinfra.host import Host
-
-CHECKOUT = Path(__file__).resolve().parents[2]
-SERVICES = ["db", "redis", "collector", "bot", "dashboard", "n8n", "prometheus", "grafana"]
-DIRECTORY = "/opt/coin-pilot/deploy/cloud/oci"
-
-
-class Run(NamedTuple):
-    """How a playbook ended: its exit code, what it printed, and `changed` tasks of the host."""
-
-    rc: int
-    output: str
-    changed: int
-
-    def expect_success(self) -> Run:
-        assert self.rc == 0, self.output[-6000:]
-        return self
-
-    def expect_failure(self) -> Run:
-        assert self.rc != 0, "the run was to fail and did not:\n" + self.output[-6000:]
-        return self
-
-
-Play = Callable[..., Run]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -92,32 +72,12 @@ def play(inventory: Path, tmp_path_factory: pytest.TempPathFactory) -> Play:
         result = ansible_runner.run(
             private_data_dir=str(artifacts), project_dir=str(CHECKOUT), playbook=str(CHECKOUT / playbook),
             inventory=str(inventory), cmdline=" ".join([f"--extra-vars=@{extra}", *arguments]),
-            envvars={"ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}, quiet=True)
+            envvars={"ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1",
+                     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}, quiet=True)
         output = result.stdout.read()
         return Run(int(result.rc), output, int((result.stats or {}).get("changed", {}).get("oci", 0)))
 
     return run
-
-
-def inspect(host: Host, service: str) -> dict[str, Any]:
-    """A container as `docker inspect` shows it."""
-    shown = json.loads(host.check_output(f"docker inspect coinpilot-{service}"))[0]
-    assert isinstance(shown, dict)
-    return shown
-
-
-def started(host: Host) -> dict[str, str]:
-    """service -> when its container was started; a restart or a new container is another time."""
-    return {service: str(inspect(host, service)["State"]["StartedAt"]) for service in SERVICES}
-
-
-def assert_all_healthy(host: Host) -> None:
-    states = {service: inspect(host, service)["State"].get("Health", {}).get("Status") for service in SERVICES}
-    assert set(states.values()) == {"healthy"}, states
-
-
-def query(host: Host, sql: str) -> str:
-    return host.check_output(f"docker exec coinpilot-db psql -U postgres -d coinpilot -tAc {json.dumps(sql)}")
 
 
 @pytest.fixture

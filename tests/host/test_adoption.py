@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from conftest import DIRECTORY, SERVICES, Play, assert_all_healthy, inspect, query
+from stack_on_host import DIRECTORY, SERVICES, Play, assert_all_healthy, inspect, query
 from testinfra.host import Host
 
 # The runbook's stack as it was: three of its services, no confinement, images named by hand, `latest`.

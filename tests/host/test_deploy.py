@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, DIRECTORY, SERVICES, Play, assert_all_healthy, inspect, query, started
+from stack_on_host import CHECKOUT, DIRECTORY, SERVICES, Play, assert_all_healthy, inspect, query, started
 from testinfra.host import Host
 
 OURS = [f"{DIRECTORY}/docker-compose.prod.yml", f"{DIRECTORY}/.env"]
@@ -99,12 +99,15 @@ def test_a_file_edited_by_hand_is_put_right(host: Host, play: Play) -> None:
     assert (checksums(host), started(host)) == (files, before)
 
 
+def site(inventory: Path) -> list[str]:
+    return [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), str(CHECKOUT / "site.yml")]
+
+
 @pytest.mark.usefixtures("restored")
 def test_a_run_cut_off_in_the_middle_is_finished_by_the_next(host: Host, inventory: Path) -> None:
     log = "/var/log/coinpilot/deploy.log"
     seen = int(host.check_output(f"grep -c 'deploy: release' {log}"))
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), str(CHECKOUT / "site.yml"),
-               "-e", '{"stack_settings": {"LLM_MODE": "cut"}}']
+    command = [*site(inventory), "-e", '{"stack_settings": {"LLM_MODE": "cut"}}']
     run = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                            env={**os.environ, "ANSIBLE_SSH_ARGS": "-o ControlMaster=no"}, start_new_session=True)
     deadline = time.monotonic() + 120
@@ -121,9 +124,8 @@ def test_a_run_cut_off_in_the_middle_is_finished_by_the_next(host: Host, invento
 
 
 def test_two_runs_at_once_do_not_get_in_each_others_way(host: Host, inventory: Path) -> None:
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), str(CHECKOUT / "site.yml")]
     host.check_output("docker stop coinpilot-dashboard")
-    runs = [subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    runs = [subprocess.Popen(site(inventory), cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             for _ in range(2)]
     outputs = [run.communicate()[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], "\n".join(output[-3000:] for output in outputs)

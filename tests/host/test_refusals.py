@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DIRECTORY, Play
+from stack_on_host import DIRECTORY, Play
 from testinfra.host import Host
 
 
 def fingerprint(host: Host) -> str:
     """What a run that changes anything would change."""
     return host.check_output(
-        f"sha256sum {DIRECTORY}/.env {DIRECTORY}/docker-compose.prod.yml /etc/systemd/system/coinpilot-compose.service; "
+        f"cd {DIRECTORY} && sha256sum .env docker-compose.prod.yml /etc/systemd/system/coinpilot-compose.service; "
         "find /opt/coin-pilot/source -type f -exec sha256sum {} + | sort | sha256sum; dpkg -l | sha256sum; "
         "docker ps --all --no-trunc --format '{{.ID}} {{.Image}}' | sort; docker volume ls --quiet | sort; "
-        "find /var/lib/coinpilot /opt/coin-pilot -newermt '-0 seconds' | sort; ls /var/lib/coinpilot/deploy")
+        "ls -l --time-style=full-iso /var/lib/coinpilot/deploy")
 
 
 REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -53,8 +54,6 @@ def test_a_secrets_value_is_never_shown(play: Play, secrets: dict[str, str]) -> 
 
 
 def test_a_git_version_that_does_not_exist_is_refused(host: Host, play: Play, tmp_path: Path) -> None:
-    import subprocess
-
     repository = tmp_path / "app.git"
     for command in (["git", "init", "--quiet", str(repository)],
                     ["git", "-C", str(repository), "-c", "user.name=t", "-c", "user.email=t@example.com", "commit",

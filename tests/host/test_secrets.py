@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from conftest import inspect
+from stack_on_host import inspect
 from testinfra.host import Host
 
 GOES_TO = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from conftest import CHECKOUT, DIRECTORY, SERVICES, Play, assert_all_healthy, inspect, query, started
+from stack_on_host import CHECKOUT, DIRECTORY, SERVICES, Play, assert_all_healthy, inspect, query, started
 from testinfra.host import Host
 
 UNIT = "coinpilot-compose.service"
