@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Make up the demo's secrets, once: the database in the demo's volume was made with them."""
+"""Write what the demo's inventory does not know beforehand: the SSH port, and made-up secrets.
+
+    demo_inventory.py SSH_PORT
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,23 @@ import sys
 import yaml
 from common import CHECKOUT, say
 
-SECRETS = CHECKOUT / "inventories" / "demo" / "group_vars" / "all" / "secrets.yml"
+INVENTORY = CHECKOUT / "inventories" / "demo"
+SECRETS = INVENTORY / "group_vars" / "all" / "secrets.yml"
+CONNECTION = INVENTORY / "host_vars" / "oci" / "connection.yml"
 DESCRIPTION = CHECKOUT / "roles" / "stack" / "defaults" / "main.yml"
+HEAD = "---\n# Written by `make demo`; `make demo-down` removes it.\n"
 
 
 def main() -> int:
-    if SECRETS.exists():
-        return 0
-    keys = yaml.safe_load(DESCRIPTION.read_text())["stack_required_keys"]
-    values = {key: _value(key) for key in keys}
-    text = yaml.safe_dump({"stack_secrets": values}, sort_keys=False)
-    text = f"---\n# Made up by `make demo`; `make demo-down` removes it.\n{text}"
-    with open(os.open(SECRETS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(text)
-    say(f"made up the demo's secrets: {SECRETS.relative_to(CHECKOUT)}")
+    CONNECTION.parent.mkdir(parents=True, exist_ok=True)
+    CONNECTION.write_text(f"{HEAD}ansible_port: {int(sys.argv[1])}\n")
+    # Made up once: the database in the demo's volume was made with them.
+    if not SECRETS.exists():
+        keys = yaml.safe_load(DESCRIPTION.read_text())["stack_required_keys"]
+        values = {key: _value(key) for key in keys}
+        with open(os.open(SECRETS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(HEAD + yaml.safe_dump({"stack_secrets": values}, sort_keys=False))
+        say(f"made up the demo's secrets: {SECRETS.relative_to(CHECKOUT)}")
     return 0
 
 

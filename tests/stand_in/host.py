@@ -8,6 +8,8 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import docker
 import images
@@ -164,27 +166,30 @@ class Host:
 
     def _load_images(self, container: Container) -> None:
         """Put the workloads' images into the host's own engine, under the names the compose file uses."""
-        wanted = images.workload_images()
         listed = container.exec_run(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"])
         present = set(listed.output.decode().split())
-        missing = [ours for ours in wanted if ours not in present]
-        if missing:
+        wanted = {
+            archive: group
+            for archive, group in images.archives().items()
+            if not present.issuperset(image.tag for image in group)
+        }
+        if wanted:
             elapsed = Elapsed()
-            say(f"{self.name}: loading {len(missing)} workload image(s) into its engine")
-            save = subprocess.Popen(["docker", "save", *missing], stdout=subprocess.PIPE)
-            load = subprocess.run(
-                ["docker", "exec", "--interactive", self.name, "docker", "load", "--quiet"],
-                stdin=save.stdout,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if save.wait() or load.returncode:
-                raise StandInError(f"Loading the workload images into {self.name} failed: {load.stderr.strip()}")
+            say(f"{self.name}: loading the images of the workloads into its engine (20 s to 1 min) ...")
+            with ThreadPoolExecutor() as pool:
+                for _ in pool.map(self._load_archive, wanted):
+                    pass
             say(f"{self.name}: images loaded in {elapsed}")
-        for ours, official in wanted.items():
-            if ours in missing or official not in present:
-                _run_inside(container, ["docker", "tag", ours, official])
+        for image in images.workloads():
+            if image.official and (image.official not in present or image.tag not in present):
+                _run_inside(container, ["docker", "tag", image.tag, image.official])
+
+    def _load_archive(self, archive: Path) -> None:
+        command = ["docker", "exec", "--interactive", self.name, "docker", "load", "--quiet"]
+        with archive.open("rb") as content:
+            load = subprocess.run(command, stdin=content, capture_output=True, text=True, check=False)
+        if load.returncode != 0:
+            raise StandInError(f"Loading {archive} into {self.name} failed: {load.stderr.strip()}")
 
     def _give_access(self, container: Container, ssh_port: int) -> None:
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -30,10 +30,13 @@ ln -s "$modules/n8n/bin/n8n" /usr/local/bin/n8n
 cd "$modules/sqlite3"
 node "$node/lib/node_modules/npm/node_modules/node-gyp/bin/node-gyp.js" rebuild --nodedir="$node" --sqlite=/usr
 
-# Source maps, type declarations and other systems' binaries are two fifths of it all, and nothing reads them.
-find "$modules" -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \
-    -o -name '*darwin*.node' -o -name '*win32*.node' -o -name '*musl*.node' -o -name '*.tgz' \) -delete
+# Sources, type declarations, source maps, texts and other systems' binaries are half of all the files, and nothing
+# reads them; putting the image into a host's engine takes as long as it has files.
+find "$modules" -type f \( -name '*.map' -o -name '*.ts' -o -name '*.cts' -o -name '*.mts' -o -name '*.flow' \
+    -o -name '*.md' -o -name '*.c' -o -name '*.cc' -o -name '*.cpp' -o -name '*.h' -o -name '*.tgz' \
+    -o -name '*darwin*.node' -o -name '*win32*.node' -o -name '*musl*.node' \) -delete
 rm -rf "$modules/sqlite3/deps" "$modules/sqlite3/build/Release/obj.target"
+find "$modules" -type d -empty -delete
 
 apt-get purge --auto-remove --yes g++ libsqlite3-dev make python3-pip
 rm -rf /opt/install/node /var/lib/apt/lists/* ~/.npm ~/.cache
