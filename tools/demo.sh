@@ -8,8 +8,8 @@ cd "$checkout"
 readonly name=coinpilot-ins
 readonly inventory=inventories/demo
 readonly state=.cache/stand_in/$name
-readonly log=.cache/log
-export COINPILOT_DEMO_SSH_PORT=${COINPILOT_DEMO_SSH_PORT:-2222}
+readonly logs=.cache/log
+readonly port=${COINPILOT_DEMO_SSH_PORT:-2222}
 
 stand_in() { .venv/bin/python tests/stand_in/stand_in.py "$@"; }
 
@@ -17,16 +17,16 @@ playbook() { ansible-playbook --inventory "$inventory/hosts.yml" --limit oci "$@
 
 up() {
     tools/engine.sh
-    stand_in up --name "$name" --ssh-port "$COINPILOT_DEMO_SSH_PORT"
-    .venv/bin/python tests/stand_in/demo_inventory.py
+    stand_in up --name "$name" --ssh-port "$port"
+    .venv/bin/python tests/stand_in/demo_inventory.py "$port"
     say "First contact: putting the stand-in host on record"
     # Its host key was read through Docker, so a new machine under this name is one that we made.
-    quietly "$log/first_contact.log" playbook playbooks/first_contact.yml -e first_contact_confirm=yes -e first_contact_replace=yes
+    quietly "$logs/first_contact.log" playbook playbooks/first_contact.yml -e first_contact_confirm=yes -e first_contact_replace=yes
     say "Provisioning (ansible-playbook -i $inventory/hosts.yml site.yml -l oci)"
     playbook site.yml
     say "Verifying (ansible-playbook -i $inventory/hosts.yml playbooks/verify.yml)"
     playbook playbooks/verify.yml
-    quietly "$log/tunnel.log" playbook playbooks/tunnel.yml
+    quietly "$logs/tunnel.log" playbook playbooks/tunnel.yml
     where_to_look
 }
 
