@@ -33,16 +33,27 @@ find_python() {
     return 1
 }
 
-# For a distribution whose Python is too old: uv brings one of its own and leaves the system's alone.
+apt_install() {
+    say "Installing $*"
+    as_root apt-get update --quiet=2 &&
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends "$@" >/dev/null
+}
+
+# The distribution's own, where there is none at all; where it is too old, one that uv brings, beside the system's.
 get_python() {
     local uv
+    if ! command -v python3 >/dev/null && command -v apt-get >/dev/null; then
+        apt_install python3 python3-venv || return
+        if find_python; then
+            return
+        fi
+    fi
     say "No Python 3.12 to 3.14 here: getting one with uv"
     if ! uv=$(command -v uv); then
+        command -v python3 >/dev/null || return
         ensure_venv_module python3
         uv=.cache/uv/bin/uv
-        if ! { python3 -m venv .cache/uv && .cache/uv/bin/python -m pip install --quiet uv==0.13.9; }; then
-            return 1
-        fi
+        { python3 -m venv .cache/uv && .cache/uv/bin/python -m pip install --quiet uv==0.13.9; } || return
     fi
     "$uv" python install --quiet 3.13 && python=$("$uv" python find --managed-python 3.13)
 }
@@ -54,13 +65,9 @@ ensure_venv_module() {
         return
     fi
     package=python$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv
-    if command -v apt-get >/dev/null; then
-        say "Installing $package"
-        if as_root apt-get update --quiet=2 && as_root env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes "$package"; then
-            return
-        fi
+    if ! command -v apt-get >/dev/null || ! apt_install "$package"; then
+        fail "$1 cannot make virtual environments: install $package (Debian, Ubuntu: sudo apt install $package) and run this again."
     fi
-    fail "$1 cannot make virtual environments: install $package (Debian, Ubuntu: sudo apt install $package) and run this again."
 }
 
 make_environment() {
