@@ -12,7 +12,7 @@ import http.client
 import json
 import os
 import socket
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Tuple
 from urllib.parse import quote, urlencode
 
 SOCKET = "/var/run/docker.sock"
@@ -87,13 +87,20 @@ class Engine:
             raise
 
     def tag(self, image_id: str, reference: str) -> None:
-        repository, _colon, tag = reference.rpartition(":")
+        repository, tag = split_reference(reference)
         self.request("POST", "/images/%s/tag" % image_id, repo=repository, tag=tag)
 
     def logs(self, container_id: str, lines: int) -> str:
         """The last lines a container wrote, standard output and error in their order."""
         raw = self.request("GET", "/containers/%s/logs" % container_id, stdout="1", stderr="1", tail=str(lines))
         return _demultiplex(raw).decode("utf-8", "replace")
+
+
+def split_reference(reference: str) -> Tuple[str, str]:
+    """Repository and tag. A registry's port is no tag, what has no tag is `latest`, and a digest cannot be a tag."""
+    name = reference.partition("@")[0]
+    repository, colon, tag = name.rpartition(":")
+    return (repository, tag) if colon and "/" not in tag else (name, "latest")
 
 
 def _message(body: bytes) -> str:
