@@ -60,7 +60,8 @@ def by_service(containers: Sequence[Mapping[str, Any]]) -> Dict[str, Mapping[str
 def crashes(now: Condition, before: Optional[Condition]) -> int:
     """How often a container has crashed since ``before``, its service's condition when the deploy began."""
     untouched = before is not None and before.container_id == now.container_id
-    return now.restarts - (before.restarts if before and untouched else 0)
+    # One that was started anew counts from zero again.
+    return now.restarts - (before.restarts if before and untouched and before.restarts <= now.restarts else 0)
 
 
 def progress(now: Condition, before: Optional[Condition], up_finished: bool, holds_data: bool = False) -> str:

@@ -1,5 +1,7 @@
 """When a deploy may be called done, and when it has failed."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest
@@ -59,6 +61,8 @@ def now(kind: str, restarts: int = 0, started_at: str = "t1", container_id: str 
     (now("healthy", restarts=9), now("healthy", restarts=7), True, health.FAILED),
     (now("healthy", restarts=1), now("healthy", restarts=7, container_id=OLD), True, health.HEALTHY),
     (now("restarting", restarts=2), now("healthy", restarts=7, container_id=OLD), True, health.FAILED),
+    # A container that this deploy started again counts from zero.
+    (now("restarting", restarts=2, started_at="t2"), now("exited", restarts=7), True, health.FAILED),
     # What was unhealthy before and left alone may recover; what was restarted may not.
     (now("unhealthy"), now("unhealthy"), True, health.PENDING),
     (now("unhealthy", started_at="t2"), now("unhealthy"), True, health.FAILED),
