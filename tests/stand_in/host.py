@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import shutil
 import subprocess
 import tarfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import docker
 import images
@@ -18,6 +17,7 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 USER = "ubuntu"
+PREPARATION = "coinpilot-stand-in-preparation"
 BOOT_LIMIT = 120  # seconds
 STOP_LIMIT = 60
 
@@ -55,6 +55,7 @@ class Host:
         container = self._find()
         if container is None:
             say(f"{self.name}: creating the host (SSH on 127.0.0.1:{ssh_port})")
+            self._fill_volume()
             container = self._create(ssh_port, hostname)
         elif _published_port(container) != ssh_port:
             raise StandInError(
@@ -83,14 +84,28 @@ class Host:
         container = self._find()
         if container is not None:
             say(f"{self.name}: removing the host and all its data")
-            image = container.attrs["Image"]
-            container.remove(force=True, v=True)
-            self._remove_cgroups(image)
-        try:
-            self.client.volumes.get(self.volume).remove()
-        except NotFound:
-            pass  # nothing to remove is what was asked for
+            self._remove_container(container)
+        self._remove_volume()
         shutil.rmtree(self.state, ignore_errors=True)
+
+    def prepare_engine(self) -> None:
+        """Boot once, let the engine load the images, and keep its volume for new hosts to start from."""
+        self.volume = images.engine_volume()
+        with images.one_at_a_time():
+            if self._find() is not None:  # a run was cut short: its volume is incomplete
+                self.down()
+            if _exists(self.client, self.volume):
+                return
+            elapsed = Elapsed()
+            say("engine: preparing one with all images, for new hosts to start from (1 to 2 min) ...")
+            container = self._create(ssh_port=None, hostname=self.name)
+            container.start()
+            self._wait_until_booted(container)
+            self._load_images(container)
+            container.stop(timeout=STOP_LIMIT)
+            self._remove_container(container)
+            images.remove_engine_volumes(self.client, keep=self.volume)
+            say(f"engine: prepared in {elapsed}")
 
     # -- steps -------------------------------------------------------------------------------------------------
 
@@ -106,7 +121,29 @@ class Host:
             raise StandInError(f"There is no stand-in host {self.name}: make it with 'stand_in.py up'.")
         return container
 
-    def _create(self, ssh_port: int, hostname: str) -> Container:
+    def _fill_volume(self) -> None:
+        """Start from a copy of the prepared engine: a few seconds, where loading the images takes up to a minute."""
+        self._remove_volume()  # a volume whose host is gone belongs to nothing
+        self.client.containers.run(
+            images.host_image(),
+            entrypoint=["sh", "-e", "-c"],
+            # Two engines are not to have one identity.
+            command=["cp --archive --reflink=auto /prepared/. /engine/; rm --force /engine/engine-id"],
+            volumes={
+                images.engine_volume(): {"bind": "/prepared", "mode": "ro"},
+                self.volume: {"bind": "/engine", "mode": "rw"},
+            },
+            # What overlayfs notes on directories is for its administrator only.
+            cap_add=["SYS_ADMIN"],
+            network_mode="none",
+            remove=True,
+        )
+
+    def _remove_volume(self) -> None:
+        with contextlib.suppress(NotFound):
+            self.client.volumes.get(self.volume).remove()
+
+    def _create(self, ssh_port: int | None, hostname: str) -> Container:
         api = self.client.api
         host_config = api.create_host_config(
             cap_add=CAPABILITIES,
@@ -114,7 +151,7 @@ class Host:
             security_opt=["seccomp=unconfined", "apparmor=unconfined"],
             tmpfs={"/run": "mode=755", "/run/lock": "", "/tmp": "mode=1777"},
             binds={self.volume: {"bind": "/var/lib/docker", "mode": "rw"}},
-            port_bindings={"22/tcp": ("127.0.0.1", ssh_port)},
+            port_bindings={"22/tcp": ("127.0.0.1", ssh_port)} if ssh_port else {},
         )
         # The inner engine mounts /proc for its containers, which the kernel allows only where no part of ours is
         # covered. The library has no argument for it.
@@ -168,28 +205,25 @@ class Host:
         """Put the workloads' images into the host's own engine, under the names the compose file uses."""
         listed = container.exec_run(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"])
         present = set(listed.output.decode().split())
-        wanted = {
-            archive: group
-            for archive, group in images.archives().items()
-            if not present.issuperset(image.tag for image in group)
-        }
-        if wanted:
+        missing = [image for image in images.workloads() if image.tag not in present]
+        if missing:
             elapsed = Elapsed()
-            say(f"{self.name}: loading the images of the workloads into its engine (20 s to 1 min) ...")
-            with ThreadPoolExecutor() as pool:
-                for _ in pool.map(self._load_archive, wanted):
-                    pass
+            say(f"{self.name}: loading {len(missing)} images into its engine (up to a minute) ...")
+            tags = [image.tag for image in missing]
+            with subprocess.Popen(["docker", "save", *tags], stdout=subprocess.PIPE) as save:
+                load = subprocess.run(
+                    ["docker", "exec", "--interactive", self.name, "docker", "load", "--quiet"],
+                    stdin=save.stdout,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+            if save.returncode or load.returncode:
+                raise StandInError(f"Loading the images into {self.name} failed: {load.stderr.strip()}")
             say(f"{self.name}: images loaded in {elapsed}")
         for image in images.workloads():
-            if image.official and (image.official not in present or image.tag not in present):
+            if image in missing or image.official not in present:
                 _run_inside(container, ["docker", "tag", image.tag, image.official])
-
-    def _load_archive(self, archive: Path) -> None:
-        command = ["docker", "exec", "--interactive", self.name, "docker", "load", "--quiet"]
-        with archive.open("rb") as content:
-            load = subprocess.run(command, stdin=content, capture_output=True, text=True, check=False)
-        if load.returncode != 0:
-            raise StandInError(f"Loading {archive} into {self.name} failed: {load.stderr.strip()}")
 
     def _give_access(self, container: Container, ssh_port: int) -> None:
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -230,6 +264,11 @@ class Host:
         if not _poll(logged_in, 20):
             raise StandInError(f"{self.name} is up but does not let {USER} in over SSH: {last}")
 
+    def _remove_container(self, container: Container) -> None:
+        image = container.attrs["Image"]
+        container.remove(force=True)
+        self._remove_cgroups(image)
+
     def _remove_cgroups(self, image: str) -> None:
         """With cgroup v1 the host made a control group of its own outside; only a look from outside can remove it."""
         script = f"""
@@ -258,6 +297,21 @@ def _poll(condition: Callable[[], bool], limit: float) -> bool:
             return True
         time.sleep(0.5)
     return False
+
+
+def prepare_engine(client: docker.DockerClient) -> None:
+    """Make the volume that new hosts start from, if the one for the present images is not there."""
+    host = Host(client, PREPARATION)
+    if host._find() is not None or not _exists(client, images.engine_volume()):
+        host.prepare_engine()
+
+
+def _exists(client: docker.DockerClient, volume: str) -> bool:
+    try:
+        client.volumes.get(volume)
+    except NotFound:
+        return False
+    return True
 
 
 def _published_port(container: Container) -> int | None:

@@ -31,7 +31,7 @@ from common import CACHE, CHECKOUT, Elapsed, StandInError, say
 from docker.errors import APIError, ImageNotFound
 
 REPOSITORY = "coinpilot-stand-in"
-ARCHIVES = CACHE / "stand_in_images"
+ENGINE_VOLUMES = f"{REPOSITORY}-engine-"
 LOGS = CACHE / "stand_in_logs"
 CONTEXTS = Path(__file__).resolve().parent / "images"
 DESCRIPTION = CHECKOUT / "roles" / "stack" / "defaults" / "main.yml"
@@ -107,19 +107,17 @@ def workloads() -> list[Image]:
     return found
 
 
-def archives() -> dict[Path, list[Image]]:
-    """What `docker save` has made of the workloads, for the hosts' engines to load: n8n, half of it all, by itself, so
-    that two can be loaded at the same time; the others together, because they share layers."""
-    n8n = [image for image in workloads() if image.name == "n8n"]
-    others = [image for image in workloads() if image.name != "n8n"]
-    return {_archive(name, group): group for name, group in (("n8n", n8n), ("others", others))}
+def engine_volume() -> str:
+    """The volume that holds a host's engine with all these images in it."""
+    tags = " ".join(image.tag for image in workloads())
+    return f"{ENGINE_VOLUMES}{hashlib.sha256(tags.encode()).hexdigest()[:12]}"
 
 
 def build(client: docker.DockerClient) -> None:
     """Build what is missing; says nothing when all is there."""
-    if not _missing(client) and all(path.exists() for path in archives()):
+    if not _missing(client):
         return
-    with _one_at_a_time():
+    with one_at_a_time():
         missing = _missing(client)  # whoever held the lock may have built it
         elapsed = Elapsed()
         base_is_missing = not _exists(client, base_tag())
@@ -131,12 +129,12 @@ def build(client: docker.DockerClient) -> None:
         with ThreadPoolExecutor(max_workers=2) as pool:
             for _ in pool.map(lambda image: _build_one(client, image, progress), missing):
                 pass
-        _save_archives()
-        say(f"images: all built in {elapsed}")
+        if missing:
+            say(f"images: all built in {elapsed}")
 
 
 def clean(client: docker.DockerClient) -> None:
-    """Remove every image of the stand-in, of this and of earlier versions, their archives and the builds' logs."""
+    """Remove every image of the stand-in, of this and of earlier versions, and the logs of their builds."""
     tags = [tag for image in client.images.list() for tag in image.tags if tag.startswith(f"{REPOSITORY}/")]
     hosts = [c.name for tag in tags for c in client.containers.list(all=True, filters={"ancestor": tag})]
     if hosts:
@@ -144,8 +142,16 @@ def clean(client: docker.DockerClient) -> None:
         raise StandInError(f"Still there: {names}. Remove each with 'stand_in.py down --name NAME' first.")
     for tag in tags:
         client.images.remove(tag)
-    for directory in (ARCHIVES, LOGS):
-        shutil.rmtree(directory, ignore_errors=True)
+    remove_engine_volumes(client)
+    shutil.rmtree(LOGS, ignore_errors=True)
+
+
+def remove_engine_volumes(client: docker.DockerClient, keep: str | None = None) -> None:
+    for volume in client.volumes.list(filters={"name": ENGINE_VOLUMES}):
+        if volume.name != keep:
+            # One that is just being copied stays until the next time.
+            with contextlib.suppress(APIError):
+                volume.remove()
 
 
 class Progress:
@@ -165,7 +171,7 @@ class Progress:
 
 
 @contextlib.contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def one_at_a_time() -> Iterator[None]:
     """A demo and a test run that start together build everything once."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "build.lock").open("w", encoding="utf-8") as lock:
@@ -256,25 +262,6 @@ def _docker_build(client: docker.DockerClient, image: Image) -> Iterator[dict[st
         )
     except APIError as error:
         yield {"error": error.explanation or str(error)}
-
-
-def _archive(name: str, group: list[Image]) -> Path:
-    key = hashlib.sha256(" ".join(image.tag for image in group).encode()).hexdigest()[:12]
-    return ARCHIVES / f"{name}-{key}.tar"
-
-
-def _save_archives() -> None:
-    ARCHIVES.mkdir(parents=True, exist_ok=True)
-    wanted = archives()
-    for stale in set(ARCHIVES.iterdir()) - set(wanted):
-        stale.unlink()
-    for path, group in wanted.items():
-        if not path.exists():
-            say(f"images: saving {path.name} (up to a minute) ...")
-            # Under its name it is whole: Docker writes elsewhere and renames.
-            command = ["docker", "save", "--output", str(path), *(image.tag for image in group)]
-            if subprocess.run(command, check=False).returncode != 0:
-                raise StandInError(f"'docker save' failed (see above): is the disk of {ARCHIVES} full?")
 
 
 def _log_path(name: str) -> Path:

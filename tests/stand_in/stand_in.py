@@ -11,7 +11,7 @@ import docker
 import images
 from common import StandInError
 from docker.errors import DockerException
-from host import Host
+from host import Host, prepare_engine
 
 
 def main() -> int:
@@ -33,12 +33,14 @@ def main() -> int:
 
 
 def _run(client: docker.DockerClient, arguments: argparse.Namespace) -> None:
-    if arguments.command == "build":
+    if arguments.command in ("build", "up"):
         images.build(client)
-    elif arguments.command == "clean":
+        prepare_engine(client)
+    if arguments.command == "build":
+        return
+    if arguments.command == "clean":
         images.clean(client)
     elif arguments.command == "up":
-        images.build(client)
         Host(client, arguments.name).up(arguments.ssh_port, arguments.hostname)
     elif arguments.command == "reboot":
         Host(client, arguments.name).reboot()
