@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Any, Collection, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from . import dotenv, files, health
 from .compose import Compose, ComposeError, complete_environment, release_key, tail
@@ -161,10 +161,10 @@ class Deployment:
             self._remember_adopted()
             self._note("deploy: release %s" % self.plan.release)
             self._install(self.plan.compose_text, self.env_text)
-            problem = self._up_and_watch(before)
+            problem = self._watched(before, self.plan.description["services"])
             if problem:
                 self._note("FAILED: " + problem)
-                raise self._undo(problem, sorted(self._volumes() - volumes))
+                raise self._undo(problem, before, volumes)
             after = self._conditions()
             restarted = [name for name, now in sorted(after.items())
                          if name not in before or before[name].started_at != now.started_at]
@@ -188,8 +188,14 @@ class Deployment:
         return all(health.progress(conditions.get(name, health.Condition("missing")), None, True) == health.HEALTHY
                    for name in hashes)
 
-    def _up_and_watch(self, before: Mapping[str, health.Condition]) -> str:
-        """Runs `up` and the gate. What went wrong, or an empty text."""
+    def _watched(self, before: Mapping[str, health.Condition], names: Collection[str]) -> str:
+        """Runs `up` and the gate. What went wrong, an Engine that stops answering included, or an empty text."""
+        try:
+            return self._up_and_watch(before, names)
+        except (ComposeError, EngineError, OSError) as problem:
+            return self._mask(str(problem))
+
+    def _up_and_watch(self, before: Mapping[str, health.Condition], names: Collection[str]) -> str:
         services = self.plan.description["services"]
         process = self._installed().start("up", "--detach", "--no-build", "--pull", "never")
         output = _Output(process)
@@ -197,7 +203,7 @@ class Deployment:
         try:
             while True:
                 finished = output.finished()
-                conditions = self._conditions()
+                conditions = {name: now for name, now in self._conditions().items() if name in names}
                 stages = {name: health.progress(now, before.get(name), finished, "volume" in services[name])
                           for name, now in conditions.items()}
                 failed = [name for name, stage in stages.items() if stage == health.FAILED]
@@ -229,25 +235,43 @@ class Deployment:
                 return self._describe(fallen, now, self._say("disturbed", seconds=int(self.limits.settle)))
         return ""
 
-    def _undo(self, problem: str, new_volumes: List[str]) -> DeployError:
+    def _undo(self, problem: str, before: Mapping[str, health.Condition], volumes: Set[str]) -> DeployError:
         """Brings back the last good state; the error to raise says how that went."""
         good = self._read_good()
-        if good is None or (good[0], good[1]) == (self.plan.compose_text, self.env_text):
+        if good is None or self._is_in_place(*good):
+            new_volumes = sorted(self._volumes() - volumes)
             if new_volumes:
                 problem = self._say("half_made", volumes=" ".join(new_volumes), directory=self.directory,
                                     compose_file=self.plan.description["compose_file"]) + "\n" + problem
             return self._error("nothing_to_go_back_to", changed=True, problem=problem)
-        compose_text, env_text, images = good
-        self._install(compose_text, env_text)
-        for reference, image_id in images.items():
-            if self.engine.image_id(reference) != image_id:
-                self.engine.tag(image_id, reference)
-        failure = self._up_and_watch(self._conditions())
+        try:
+            failure = self._bring_back(before, *good)
+        except (ComposeError, EngineError, OSError) as trouble:
+            failure = self._mask(str(trouble))
         if failure:
             self._note("rollback FAILED: " + failure)
             return self._error("not_rolled_back", changed=True, problem=problem, detail=failure)
         self._note("rolled back: healthy")
         return self._error("rolled_back", changed=False, problem=problem)
+
+    def _is_in_place(self, compose_text: str, env_text: str, images: Mapping[str, str]) -> bool:
+        """True when going back would change nothing. An image may have been built again under the same tag."""
+        return ((compose_text, env_text) == (self.plan.compose_text, self.env_text)
+                and all(self.engine.image_id(reference) == image_id for reference, image_id in images.items()))
+
+    def _bring_back(self, before: Mapping[str, health.Condition], compose_text: str, env_text: str,
+                    images: Mapping[str, str]) -> str:
+        self._install(compose_text, env_text)
+        for reference, image_id in images.items():
+            if self.engine.image_id(reference) != image_id:
+                self.engine.tag(image_id, reference)
+        # Judged by its own services: a file made by hand may have fewer. What this deploy added to them goes again.
+        names = set(self._installed().hashes())
+        added = {name for name, earlier in before.items() if earlier.kind == "missing" and name not in names}
+        for container in self.engine.containers(self.plan.description["project"]):
+            if container["Config"]["Labels"].get("com.docker.compose.service") in added:
+                self.engine.request("DELETE", "/containers/" + container["Id"], force="1")
+        return self._watched(self._conditions(), names)
 
     # The last good state ----------------------------------------------------------------------------------------
 
@@ -334,11 +358,18 @@ class Deployment:
         texts = []
         for name in ranked[:3]:
             now = conditions[name]
-            log = self.engine.logs(now.container_id, LOG_LINES).rstrip() if now.container_id else ""
+            log = self._last_lines(now.container_id)
             texts.append(self._say("service", service=name, condition=str(now), advice=advice,
                                    container=self.plan.description["services"][name]["container"],
                                    log=_indent(self._mask(log) or "(none)")))
         return "\n".join(texts)
+
+    def _last_lines(self, container_id: str) -> str:
+        """For the message alone: a container that has gone meanwhile, or keeps no log, must not stop the way back."""
+        try:
+            return self.engine.logs(container_id, LOG_LINES).rstrip() if container_id else ""
+        except EngineError as problem:
+            return str(problem)
 
     def _mask(self, text: str) -> str:
         for value in self.hidden:

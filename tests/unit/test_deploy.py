@@ -1,0 +1,113 @@
+"""The way back, with an Engine and a Compose that are played; tests/host proves it with the real ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.coinpilot.ops.plugins.module_utils import deploy, health
+from ansible_collections.coinpilot.ops.plugins.module_utils.engine import EngineError
+
+OLD_COMPOSE, NEW_COMPOSE = "services: {db: {}}\n", "services: {db: {}, bot: {}}\n"
+GONE = EngineError("No such container", 404)
+
+
+class Engine:
+    """Remembers what it was told. ``images`` is what a tag names on this host."""
+
+    def __init__(self, **images: str):
+        self.images, self.told, self.there = images, [], []
+
+    def image_id(self, reference: str) -> str | None:
+        return self.images.get(reference)
+
+    def tag(self, image_id: str, reference: str) -> None:
+        self.told.append(f"tag {reference}")
+
+    def containers(self, _project: str) -> list[dict[str, Any]]:
+        return self.there
+
+    def get(self, _path: str, **_query: Any) -> dict[str, Any]:
+        return {"Volumes": None}
+
+    def request(self, method: str, path: str, **_query: Any) -> None:
+        self.told.append(f"{method} {path}")
+
+    def logs(self, _container_id: str, _lines: int) -> str:
+        raise GONE
+
+
+def container(service: str, status: str = "running") -> dict[str, Any]:
+    return {"Id": service, "Name": "/coinpilot-" + service, "Image": "old", "RestartCount": 0,
+            "State": {"Status": status, "StartedAt": "t1"},
+            "Config": {"Image": service, "Labels": {"com.docker.compose.service": service}}}
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> deploy.Deployment:
+    for name in ("stack", "log", "state"):
+        (tmp_path / name).mkdir()
+    services = {name: {"container": "coinpilot-" + name} for name in ("db", "bot")}
+    description = {
+        "name": "coinpilot", "project": "oci", "timezone": "Asia/Seoul", "language": "en", "owner": "ubuntu",
+        "services": services, "compose_file": "compose.yml", "directory": str(tmp_path / "stack"),
+        "state_directory": str(tmp_path / "state"), "log_directory": str(tmp_path / "log"),
+    }
+    plan = deploy.Plan(description, NEW_COMPOSE, {"DB_PASSWORD": "letmein!"}, {}, "r1")
+    made = deploy.Deployment(plan, deploy.Limits(0, 0, 0), Engine())
+    Path(made.state).mkdir()
+    monkeypatch.setattr(made, "_install", lambda compose, env: None)
+    return made
+
+
+def keep(deployment: deploy.Deployment, compose: str, env: str, images: dict[str, str]) -> None:
+    Path(deployment.good).write_text(json.dumps({"compose": compose, "env": env, "images": images}))
+
+
+NOTHING_RAN = {"db": health.Condition("running"), "bot": health.Condition("missing")}
+
+
+def test_the_way_back_is_judged_by_the_services_of_the_old_file(
+        deployment: deploy.Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(deployment, OLD_COMPOSE, "", {"oci-bot": "old"})
+    deployment.engine.there = [container("db"), container("bot", "restarting"), container("node-exporter")]
+    watched: list[set[str]] = []
+    monkeypatch.setattr(deploy.Compose, "hashes", lambda self: {"db": "h", "node-exporter": "h"})
+    monkeypatch.setattr(deployment, "_up_and_watch", lambda before, names: watched.append(set(names)) or "")
+    error = deployment._undo("bot is dead", NOTHING_RAN, set())
+    assert "was undone" in str(error) and not error.changed
+    assert watched == [{"db", "node-exporter"}]
+    assert deployment.engine.told == ["tag oci-bot", "DELETE /containers/bot"], "what the deploy added is to go again"
+
+
+def test_an_image_that_was_built_again_can_be_gone_back_to(
+        deployment: deploy.Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deploy.Compose, "hashes", lambda self: {"db": "h", "bot": "h"})
+    monkeypatch.setattr(deployment, "_up_and_watch", lambda before, names: "")
+    keep(deployment, NEW_COMPOSE, deployment.env_text, {"coinpilot/bot:r1": "old"})
+    deployment.engine.images = {"coinpilot/bot:r1": "old"}
+    assert "no earlier healthy state" in str(deployment._undo("bot is dead", NOTHING_RAN, set()))
+    deployment.engine.images = {"coinpilot/bot:r1": "rebuilt"}
+    assert "was undone" in str(deployment._undo("bot is dead", NOTHING_RAN, set()))
+    assert deployment.engine.told == ["tag coinpilot/bot:r1"]
+
+
+def test_an_engine_that_stops_answering_is_a_failure_and_not_the_end_of_the_deploy(
+        deployment: deploy.Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_arguments: Any) -> str:
+        raise EngineError("the Docker Engine does not answer; letmein!")
+
+    monkeypatch.setattr(deployment, "_up_and_watch", silent)
+    assert deployment._watched({}, ["db"]) == "the Docker Engine does not answer; ***"
+    keep(deployment, OLD_COMPOSE, "", {})
+    monkeypatch.setattr(deployment.engine, "containers", silent)
+    monkeypatch.setattr(deploy.Compose, "hashes", lambda self: {"db": "h"})
+    error = deployment._undo("bot is dead", NOTHING_RAN, set())
+    assert "did not end healthy either" in str(error) and "bot is dead" in str(error) and error.changed
+
+
+def test_a_log_that_cannot_be_read_is_said_in_its_place(deployment: deploy.Deployment) -> None:
+    text = deployment._describe(["db"], {"db": health.Condition("dead", container_id="db")})
+    assert "db (coinpilot-db) is dead" in text and "No such container" in text
