@@ -27,6 +27,7 @@ from .engine import Engine, EngineError
 
 LOG_LINES = 20
 RELEASES_KEPT = 3
+HEADER = "Written by coinpilot.ops from the inventory; what is changed here is overwritten."
 
 class DeployError(Exception):
     """A deploy that did not happen or was undone. ``changed`` says whether the host is another one than before."""
@@ -80,8 +81,7 @@ class Deployment:
         self.env_values = complete_environment(
             description["services"], dict({"TZ": description["timezone"]}, **plan.settings, **plan.secrets))
         self.env_values[release_key(description)] = plan.release
-        self.env_text = dotenv.render(
-            self.env_values, "Written by coinpilot.ops from the inventory; what is changed here is overwritten.")
+        self.env_text = dotenv.render(self.env_values, HEADER)
         hidden = set(complete_environment(description["services"], plan.secrets).values())
         self.hidden = sorted((value for value in hidden if len(value) >= 4), key=len, reverse=True)
 
@@ -158,7 +158,7 @@ class Deployment:
             if not result.changed and self._as_wanted(before):
                 self._keep_good()
                 return result
-            self._remember_adopted()
+            self._remember_adopted(before)
             self._note("deploy: release %s" % self.plan.release)
             self._install(self.plan.compose_text, self.env_text)
             problem = self._watched(before, self.plan.description["services"])
@@ -275,16 +275,32 @@ class Deployment:
 
     # The last good state ----------------------------------------------------------------------------------------
 
-    def _remember_adopted(self) -> None:
-        """A stack set up by hand is the state to go back to until a deploy of ours has passed."""
-        by_hand = files.read_text(self.compose_path) is not None
-        if by_hand and self._read_good() is None and self.engine.containers(self.plan.description["project"]):
+    def _remember_adopted(self, before: Mapping[str, health.Condition]) -> None:
+        """A stack set up by hand is the state to go back to until a deploy of ours has passed.
+
+        What an earlier deploy of ours left is so only when it is healthy: it may be one that was cut off or failed.
+        """
+        texts = {path: files.read_text(path, "surrogateescape") for path in (self.compose_path, self.env_path)}
+        by_hand = HEADER not in (texts[self.env_path] or "")
+        if by_hand:
+            self._save_by_hand({os.path.basename(path): text for path, text in texts.items() if text is not None})
+        worth = by_hand or all(now.kind == "healthy" for now in before.values())
+        if (worth and texts[self.compose_path] is not None and self._read_good() is None
+                and self.engine.containers(self.plan.description["project"])):
             self._keep_good()
+
+    def _save_by_hand(self, texts: Mapping[str, str]) -> None:
+        """What a person wrote may be nowhere else, least of all the values of `.env`: it is kept, once and for good."""
+        directory = os.path.join(self.state, "by-hand")
+        new = {name: text for name, text in texts.items() if not os.path.exists(os.path.join(directory, name))}
+        if new:
+            files.make_directory(directory, 0o700)
+            files.write(*(files.File(os.path.join(directory, name), text, 0o600) for name, text in new.items()))
 
     def _keep_good(self) -> None:
         """Notes what is in place, with the images that run, as the state to go back to."""
-        compose_text = files.read_text(self.compose_path) or ""
-        env_text = files.read_text(self.env_path) or ""
+        compose_text = files.read_text(self.compose_path, "surrogateescape") or ""
+        env_text = files.read_text(self.env_path, "surrogateescape") or ""
         containers = self.engine.containers(self.plan.description["project"])
         images = {container["Config"]["Image"]: container["Image"] for container in containers}
         wanted = (compose_text, env_text, images)
@@ -378,10 +394,12 @@ class Deployment:
 
     def _note(self, line: str) -> None:
         """Appends to the deploy log on the host, for who wants to watch: `tail -f`."""
-        files.make_directory(os.path.dirname(self.log_path), 0o750)
-        with open(self.log_path, "a", encoding="utf-8") as stream:
-            for part in self._mask(line).splitlines():
-                stream.write("%s %s\n" % (time.strftime("%Y-%m-%dT%H:%M:%S%z"), part))
+        # A disk that is full may be why a deploy fails: it must not stop the way back as well.
+        with contextlib.suppress(OSError):
+            files.make_directory(os.path.dirname(self.log_path), 0o750)
+            with open(self.log_path, "a", encoding="utf-8", errors="replace") as stream:
+                for part in self._mask(line).splitlines():
+                    stream.write("%s %s\n" % (time.strftime("%Y-%m-%dT%H:%M:%S%z"), part))
 
     def _say(self, key: str, **fields: Any) -> str:
         return MESSAGES[key][1 if self.plan.description["language"] == "ko" else 0].format(**fields)

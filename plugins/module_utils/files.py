@@ -20,10 +20,13 @@ class File(NamedTuple):
     owner: Optional[str] = None
 
 
-def read_text(path: str) -> Optional[str]:
-    """The text of a file, or None when there is none. Bytes that are no UTF-8 are replaced: this is for comparing."""
+def read_text(path: str, errors: str = "replace") -> Optional[str]:
+    """The text of a file, or None when there is none. Bytes that are no UTF-8 are replaced: this is for comparing.
+
+    What is to be kept is read with ``errors="surrogateescape"``: `write` then puts back every byte.
+    """
     try:
-        with open(path, encoding="utf-8", errors="replace", newline="") as stream:
+        with open(path, encoding="utf-8", errors=errors, newline="") as stream:
             return stream.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -56,7 +59,7 @@ def write(*wanted: File) -> None:
 
 def _write_beside(file: File) -> str:
     descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".new", dir=os.path.dirname(file.path))
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
         os.fchmod(stream.fileno(), file.mode)
         if file.owner is not None:
             entry = pwd.getpwnam(file.owner)

@@ -62,6 +62,11 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> deploy.Deploy
     return made
 
 
+def place(deployment: deploy.Deployment, compose: str, env: bytes) -> None:
+    Path(deployment.compose_path).write_text(compose)
+    Path(deployment.env_path).write_bytes(env)
+
+
 def keep(deployment: deploy.Deployment, compose: str, env: str, images: dict[str, str]) -> None:
     Path(deployment.good).write_text(json.dumps({"compose": compose, "env": env, "images": images}))
 
@@ -111,3 +116,33 @@ def test_an_engine_that_stops_answering_is_a_failure_and_not_the_end_of_the_depl
 def test_a_log_that_cannot_be_read_is_said_in_its_place(deployment: deploy.Deployment) -> None:
     text = deployment._describe(["db"], {"db": health.Condition("dead", container_id="db")})
     assert "db (coinpilot-db) is dead" in text and "No such container" in text
+
+
+def test_what_a_person_wrote_is_kept_byte_for_byte_and_is_the_way_back(deployment: deploy.Deployment) -> None:
+    env = "# 비밀번호\r\nDB_PASSWORD=x\n".encode("cp949")
+    place(deployment, OLD_COMPOSE, env)
+    deployment.engine.there = [container("db")]
+    deployment._remember_adopted(NOTHING_RAN)
+    saved = Path(deployment.state, "by-hand", ".env")
+    assert saved.read_bytes() == env and saved.stat().st_mode & 0o777 == 0o600
+    good = deployment._read_good()
+    assert good is not None and good[1].encode("utf-8", "surrogateescape") == env
+    # Once: what is there later is ours.
+    place(deployment, NEW_COMPOSE, b"DB_PASSWORD=y")
+    deployment._remember_adopted(NOTHING_RAN)
+    assert saved.read_bytes() == env
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("healthy", True), ("running", False), ("starting", False)])
+def test_what_our_own_unfinished_deploy_left_is_no_good_state(
+        deployment: deploy.Deployment, kind: str, kept: bool) -> None:
+    place(deployment, NEW_COMPOSE, deployment.env_text.encode())
+    deployment.engine.there = [container("db"), container("bot")]
+    deployment._remember_adopted({name: health.Condition(kind) for name in ("db", "bot")})
+    assert (deployment._read_good() is not None) is kept
+    assert not Path(deployment.state, "by-hand").exists()
+
+
+def test_a_log_on_a_full_disk_stops_nothing(deployment: deploy.Deployment) -> None:
+    Path(deployment.log_path).symlink_to("/dev/full")
+    deployment._note("FAILED: the disk is full")
