@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -95,15 +97,13 @@ class Deployment:
         return Result(self._files_differ(), before, after, [])
 
     def _files_differ(self) -> bool:
-        return (files.read_text(self.compose_path) != self.plan.compose_text
-                or files.read_text(self.env_path) != self.env_text)
+        return not all(files.is_in_place(file) for file in self._wanted(self.plan.compose_text, self.env_text))
 
     # Before anything that runs is touched -----------------------------------------------------------------------
 
     def prepare(self, rebuild: bool = False) -> bool:
         """Proves the wanted files and makes the images ready. True when something was built or pulled."""
-        files.make_directory(self.state, 0o700)
-        with tempfile.TemporaryDirectory(dir=self.state) as directory:
+        with self._lock(), self._directory_of_candidate() as directory:
             compose_path = os.path.join(directory, self.plan.description["compose_file"])
             env_path = os.path.join(directory, ".env")
             files.write(files.File(compose_path, self.plan.compose_text, 0o600),
@@ -111,6 +111,14 @@ class Deployment:
             candidate = self._compose(compose_path, env_path)
             resolved = self._prove(candidate)
             return self._prepare_images(candidate, resolved, rebuild)
+
+    @contextlib.contextmanager
+    def _directory_of_candidate(self) -> Iterator[str]:
+        """For the files to be proved. One that a run which was killed left behind holds secrets: it goes."""
+        for left in glob.glob(os.path.join(self.state, "candidate-*")):
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(prefix="candidate-", dir=self.state) as directory:
+            yield directory
 
     def _prove(self, candidate: Compose) -> Dict[str, Any]:
         """The project as Compose resolves it, once it reads all as meant."""
@@ -323,9 +331,12 @@ class Deployment:
             repository = "%s/%s" % (self.plan.description["name"], name)
             images = self.engine.get("/images/json", filters={"reference": [repository]})
             for image in sorted(images, key=lambda entry: -entry["Created"])[RELEASES_KEPT:]:
+                # One image may carry several tags when a change of the source did not reach it: others' tags stay,
+                # and the current one, which the Engine would let go of although a container uses the image.
                 for reference in image["RepoTags"] or ():
-                    with contextlib.suppress(EngineError):
-                        self.engine.request("DELETE", "/images/" + reference)
+                    if reference.startswith(repository + ":") and reference != repository + ":" + self.plan.release:
+                        with contextlib.suppress(EngineError):
+                            self.engine.request("DELETE", "/images/" + reference)
 
     # Small parts ------------------------------------------------------------------------------------------------
 
@@ -335,10 +346,16 @@ class Deployment:
     def _installed(self) -> Compose:
         return self._compose(self.compose_path, self.env_path)
 
-    def _install(self, compose_text: str, env_text: str) -> None:
+    def _wanted(self, compose_text: str, env_text: str) -> List[files.File]:
+        """`.env` first: should the power fail between the two, the old compose file finds all its keys in the new one."""
         owner = self.plan.description["owner"]
-        files.write(files.File(self.compose_path, compose_text, 0o644, owner),
-                    files.File(self.env_path, env_text, 0o600, owner))
+        return [files.File(self.env_path, env_text, 0o600, owner),
+                files.File(self.compose_path, compose_text, 0o644, owner)]
+
+    def _install(self, compose_text: str, env_text: str) -> None:
+        for path in (self.env_path, self.compose_path):
+            files.remove_leftovers(path)
+        files.write(*self._wanted(compose_text, env_text))
 
     def _conditions(self) -> Dict[str, health.Condition]:
         containers = health.by_service(self.engine.containers(self.plan.description["project"]))

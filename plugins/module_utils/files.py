@@ -4,11 +4,16 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import pwd
+import stat
 import tempfile
 from typing import List, NamedTuple, Optional
+
+
+_PREFIX, _SUFFIX = ".%s-", ".new"
 
 
 class File(NamedTuple):
@@ -57,8 +62,25 @@ def write(*wanted: File) -> None:
             os.close(descriptor)
 
 
+def remove_leftovers(path: str) -> None:
+    """Removes what a `write` of this file that was killed left beside it. For who knows that no other is at work."""
+    directory, name = os.path.split(path)
+    for left in glob.glob(os.path.join(glob.escape(directory), glob.escape(_PREFIX % name) + "*" + _SUFFIX)):
+        os.unlink(left)
+
+
+def is_in_place(file: File) -> bool:
+    """Whether a file is there with this text, mode and owner."""
+    if read_text(file.path) != file.text:
+        return False
+    status = os.stat(file.path)
+    return (stat.S_IMODE(status.st_mode) == file.mode
+            and (file.owner is None or status.st_uid == pwd.getpwnam(file.owner).pw_uid))
+
+
 def _write_beside(file: File) -> str:
-    descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".new", dir=os.path.dirname(file.path))
+    descriptor, temporary = tempfile.mkstemp(prefix=_PREFIX % os.path.basename(file.path), suffix=_SUFFIX,
+                                             dir=os.path.dirname(file.path))
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
         os.fchmod(stream.fileno(), file.mode)
         if file.owner is not None:

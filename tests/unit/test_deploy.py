@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.coinpilot.ops.plugins.module_utils import deploy, health
+from ansible_collections.coinpilot.ops.plugins.module_utils import deploy, files, health
 from ansible_collections.coinpilot.ops.plugins.module_utils.engine import EngineError
 
 OLD_COMPOSE, NEW_COMPOSE = "services: {db: {}}\n", "services: {db: {}, bot: {}}\n"
@@ -146,3 +146,31 @@ def test_what_our_own_unfinished_deploy_left_is_no_good_state(
 def test_a_log_on_a_full_disk_stops_nothing(deployment: deploy.Deployment) -> None:
     Path(deployment.log_path).symlink_to("/dev/full")
     deployment._note("FAILED: the disk is full")
+
+
+def test_images_of_older_releases_go_but_not_others_tags_nor_the_current_one(deployment: deploy.Deployment) -> None:
+    deployment.plan.description["services"]["bot"]["dockerfile"] = "bot.Dockerfile"
+    newest = [{"Created": age, "RepoTags": [f"coinpilot/bot:new{age}"]} for age in (7, 8, 9)]
+    oldest = {"Created": 1, "RepoTags": ["coinpilot/bot:r0", "coinpilot/bot:r1", "oci-bot:latest"]}
+    deployment.engine.get = lambda path, **query: [oldest, *newest]
+    deployment._prune_releases()
+    assert deployment.engine.told == ["DELETE /images/coinpilot/bot:r0"]
+
+
+def test_secrets_that_a_killed_run_left_behind_go(tmp_path: Path, deployment: deploy.Deployment) -> None:
+    left = [Path(deployment.state, "candidate-killed", ".env"), tmp_path / "stack" / "..env-killed.new"]
+    left[0].parent.mkdir()
+    for path in left:
+        path.write_text("DB_PASSWORD=x")
+    with deployment._directory_of_candidate() as directory:
+        assert list(Path(deployment.state).iterdir()) == [Path(directory)]
+    files.remove_leftovers(deployment.env_path)
+    assert not any(path.exists() for path in left)
+
+
+def test_an_env_file_that_others_may_read_is_put_right(tmp_path: Path) -> None:
+    wanted = files.File(str(tmp_path / ".env"), "A=1\n", 0o600)
+    files.write(wanted)
+    assert files.is_in_place(wanted)
+    (tmp_path / ".env").chmod(0o644)
+    assert not files.is_in_place(wanted)
