@@ -8,6 +8,7 @@ import re
 from typing import Dict, Mapping
 
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]+\Z")
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*[=:]\s*(.*)\Z", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$", "'": "'"}
 
@@ -15,11 +16,14 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$", "'"
 def quote(value: str) -> str:
     """One value in the form that Compose takes literally.
 
-    Single quotes keep everything but a backslash or a single quote (Compose reads ``\\'`` inside them
-    as a quote, and stumbles over a backslash that ends the value); those values go into double quotes.
+    A plain one stands as it is, so that `grep ^KEY= .env | cut -d= -f2-` finds it as it always did. Single
+    quotes keep everything but a backslash or a single quote (Compose reads ``\\'`` inside them as a quote,
+    and stumbles over a backslash that ends the value); those values go into double quotes.
     """
     if "\n" in value or "\r" in value or "\0" in value:
         raise ValueError("a value of .env is one line; this one has a line break")
+    if _PLAIN.match(value):
+        return value
     if "'" not in value and "\\" not in value:
         return "'" + value + "'"
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$") + '"'

@@ -13,6 +13,19 @@ def test_every_value_of_one_line_comes_back(value: str) -> None:
     assert dotenv.parse(dotenv.render({"KEY": value})) == {"KEY": value}
 
 
+@pytest.mark.parametrize(("value", "line"), [
+    ("s3cret-w.ord_/+=", "KEY=s3cret-w.ord_/+="),
+    ("https://example.com/api?a=1", "KEY='https://example.com/api?a=1'"),
+    ("", "KEY=''"),
+    ("pa$$word", "KEY='pa$$word'"),
+    ("two words", "KEY='two words'"),
+    ("비밀", "KEY='비밀'"),
+    ("it's", 'KEY="it\'s"'),
+])
+def test_what_needs_no_quotes_has_none(value: str, line: str) -> None:
+    assert dotenv.render({"KEY": value}) == line + "\n"
+
+
 @pytest.mark.parametrize("value", ["two\nlines", "carriage\rreturn", "nul\0"])
 def test_a_value_that_is_no_line_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="one line"):
