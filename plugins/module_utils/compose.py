@@ -104,6 +104,10 @@ class Compose:
         lines = self._quiet("config", "--hash", "*").split("\n")
         return {name: digest for name, _space, digest in (line.partition(" ") for line in lines) if digest}
 
+    def version(self) -> str:
+        """As Compose labels its containers with it."""
+        return self._quiet("version", "--short").strip().lstrip("v")
+
     def _quiet(self, *arguments: str, given: Optional[str] = None) -> str:
         """Standard output alone (warnings would spoil what is to be parsed). ``given`` is read as the compose file."""
         command = self.command if given is None else self.command[:-1] + ["-"]

@@ -5,14 +5,15 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 import subprocess
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from . import health
 from .compose import Compose, ComposeError
 from .engine import Engine, EngineError
-from .findings import FAIL, PASS, WARN, Case, Finding, Rule, Text, table
+from .findings import FAIL, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, table
 
 RULES = table(
     Rule("service", Text("service", "서비스"), Text("running and healthy", "실행 중이며 healthy"), {
@@ -40,7 +41,13 @@ RULES = table(
                                         "컨테이너가 만들어진 뒤 파일이 바뀌었음"),
                              Text("apply the file: sudo systemctl reload {unit}; or undo the edit by deploying again",
                                   "파일 적용: sudo systemctl reload {unit}; 또는 다시 배포하여 수정을 되돌리세요")),
-         }),
+             # Every version of Compose may count another hash for the same configuration.
+             "other-compose": Case(UNKNOWN, Text("made by Compose {made}, which counts otherwise than {now}",
+                                                 "Compose {made}(으)로 만들었고, {now}과(와) 계산 방식이 다름"),
+                                   Text("deploy again when a restart suits: ansible-playbook site.yml",
+                                        "재시작해도 될 때 다시 배포하세요: ansible-playbook site.yml")),
+         }, Text("on the host: cd {directory} && docker compose --env-file .env -f {compose_file} config --quiet",
+                 "호스트에서: cd {directory} && docker compose --env-file .env -f {compose_file} config --quiet")),
     Rule("volume", Text("data volume", "데이터 볼륨"), Text("{wanted}", "{wanted}"), {
         "right": Case(PASS, Text("{volume}", "{volume}")),
         "wrong": Case(FAIL, Text("{volume} is mounted at {mount}", "{mount}에 {volume}이(가) 연결됨"),
@@ -72,6 +79,8 @@ RULES = table(
         "closed": Case(PASS, Text("mode {mode}", "모드 {mode}")),
         "open": Case(FAIL, Text("mode {mode}: others may read it", "모드 {mode}: 다른 사용자가 읽을 수 있음"),
                      Text("chmod 600 {subject}", "chmod 600 {subject}")),
+        "foreign": Case(FAIL, Text("a file of {actual}", "{actual} 소유"),
+                        Text("sudo chown {owner} {subject}", "sudo chown {owner} {subject}")),
     }, Text("deploy: ansible-playbook site.yml", "배포하세요: ansible-playbook site.yml")),
 )
 
@@ -84,16 +93,33 @@ def gather(description: Mapping[str, Any], engine: Optional[Engine] = None) -> D
     readings = {
         "containers": lambda: (engine or Engine()).containers(description["project"]),
         "hashes": compose.hashes,
+        "compose": compose.version,
         "unit": lambda: _unit(description["unit"]),
-        "env_mode": lambda: stat.S_IMODE(os.lstat(env_path).st_mode),
+        "env_file": lambda: _env_file(env_path),
     }
     world: Dict[str, Any] = {"errors": {}}
     for name, read in readings.items():
         try:
             world[name] = read()
         except (EngineError, ComposeError, OSError, subprocess.SubprocessError, ValueError) as problem:
-            world[name], world["errors"][name] = None, str(problem).strip().splitlines()[-1]
+            world[name], world["errors"][name] = None, _said(problem)
     return world
+
+
+def _said(problem: Exception) -> str:
+    # Compose quotes the line of .env that it cannot read, and with it the secret.
+    if isinstance(problem, ComposeError):
+        return "docker compose cannot read the compose file or .env"
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[-1]
+
+
+def _env_file(path: str) -> Tuple[int, str]:
+    """Mode and owner."""
+    status = os.lstat(path)
+    try:
+        return stat.S_IMODE(status.st_mode), pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        return stat.S_IMODE(status.st_mode), str(status.st_uid)
 
 
 def _unit(name: str) -> Dict[str, str]:
@@ -132,10 +158,14 @@ def _judge_service(name: str, service: Mapping[str, Any], container: Optional[Ma
         found.append(RULES["image"].finding("as-described" if image == service["image"] else "other", name,
                                             image=image, wanted=service["image"]))
     if world["hashes"] is None:
-        found.append(RULES["configuration"].unread(world["errors"]["hashes"], name))
+        found.append(RULES["configuration"].unread(world["errors"]["hashes"], name, directory=description["directory"],
+                                                      compose_file=description["compose_file"]))
     else:
-        same = container["Config"]["Labels"].get("com.docker.compose.config-hash") == world["hashes"].get(name)
-        found.append(RULES["configuration"].finding("same" if same else "differs", name, unit=description["unit"]))
+        labels, version = container["Config"]["Labels"], world["compose"]
+        made = labels.get("com.docker.compose.version")
+        case = ("same" if labels.get("com.docker.compose.config-hash") == world["hashes"].get(name)
+                else "other-compose" if version and made != version else "differs")
+        found.append(RULES["configuration"].finding(case, name, unit=description["unit"], made=made, now=version))
     if "volume" in service:
         wanted = "%s_%s" % (description["project"], service["volume"])
         mounted = [mount.get("Name") or mount["Source"] for mount in container["Mounts"]
@@ -168,7 +198,8 @@ def _judge_unit(world: Mapping[str, Any], description: Mapping[str, Any]) -> Fin
 
 def _judge_env_file(world: Mapping[str, Any], description: Mapping[str, Any]) -> Finding:
     path = os.path.join(description["directory"], ".env")
-    if world["env_mode"] is None:
-        return RULES["env-file"].unread(world["errors"]["env_mode"], path, owner=description["owner"])
-    case = "open" if world["env_mode"] & 0o077 else "closed"
-    return RULES["env-file"].finding(case, path, mode="%04o" % world["env_mode"], owner=description["owner"])
+    if world["env_file"] is None:
+        return RULES["env-file"].unread(world["errors"]["env_file"], path, owner=description["owner"])
+    mode, owner = world["env_file"]
+    case = "open" if mode & 0o077 else "closed" if owner == description["owner"] else "foreign"
+    return RULES["env-file"].finding(case, path, mode="%04o" % mode, owner=description["owner"], actual=owner)
