@@ -347,7 +347,7 @@ class Deployment:
         return self._compose(self.compose_path, self.env_path)
 
     def _wanted(self, compose_text: str, env_text: str) -> List[files.File]:
-        """`.env` first: should the power fail between the two, the old compose file finds all its keys in the new one."""
+        """`.env` first: if the power fails between the two, the old compose file finds its keys in the new one."""
         owner = self.plan.description["owner"]
         return [files.File(self.env_path, env_text, 0o600, owner),
                 files.File(self.compose_path, compose_text, 0o644, owner)]

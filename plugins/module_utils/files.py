@@ -12,7 +12,6 @@ import stat
 import tempfile
 from typing import List, NamedTuple, Optional
 
-
 _PREFIX, _SUFFIX = ".%s-", ".new"
 
 
