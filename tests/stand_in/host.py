@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import shutil
+import socket
 import subprocess
 import tarfile
 import time
@@ -13,7 +14,7 @@ from collections.abc import Callable
 import docker
 import images
 from common import CHECKOUT, Elapsed, StandInError, say
-from docker.errors import APIError, NotFound
+from docker.errors import NotFound
 from docker.models.containers import Container
 
 USER = "ubuntu"
@@ -54,8 +55,10 @@ class Host:
         elapsed = Elapsed()
         container = self._find()
         if container is None:
+            _require_free(ssh_port)
             say(f"{self.name}: creating the host (SSH on 127.0.0.1:{ssh_port})")
-            self._fill_volume()
+            self._remove_volume()  # one whose host is gone belongs to nothing
+            self._copy_engine(images.engine_volume())
             container = self._create(ssh_port, hostname)
         elif _published_port(container) != ssh_port:
             raise StandInError(
@@ -65,7 +68,7 @@ class Host:
         elif container.attrs["Image"] != self.client.images.get(images.host_image()).id:
             say(f"{self.name}: was made from an older host image; 'down' and 'up' renew it")
         if container.status != "running":
-            self._start(container, ssh_port)
+            container.start()
         self._wait_until_booted(container)
         self._load_images(container)
         self._give_access(container, ssh_port)
@@ -97,11 +100,16 @@ class Host:
             if _exists(self.client, self.volume):
                 return
             elapsed = Elapsed()
-            say("engine: preparing one with all images, for new hosts to start from (1 to 2 min) ...")
+            say("engine: preparing one with all images, for new hosts to start from (up to 2 min) ...")
+            earlier = images.engine_volumes(self.client)
+            # Made first and removed last: as long as it is there, the volume is not complete.
             container = self._create(ssh_port=None, hostname=self.name)
+            if earlier:  # most of its images are still right
+                self._copy_engine(earlier[0])
             container.start()
             self._wait_until_booted(container)
             self._load_images(container)
+            self._drop_superseded_images(container)
             container.stop(timeout=STOP_LIMIT)
             self._remove_container(container)
             images.remove_engine_volumes(self.client, keep=self.volume)
@@ -121,18 +129,14 @@ class Host:
             raise StandInError(f"There is no stand-in host {self.name}: make it with 'stand_in.py up'.")
         return container
 
-    def _fill_volume(self) -> None:
-        """Start from a copy of the prepared engine: a few seconds, where loading the images takes up to a minute."""
-        self._remove_volume()  # a volume whose host is gone belongs to nothing
+    def _copy_engine(self, source: str) -> None:
+        """Start from what another engine has: a few seconds, where loading the images takes up to a minute."""
         self.client.containers.run(
             images.host_image(),
             entrypoint=["sh", "-e", "-c"],
             # Two engines are not to have one identity.
-            command=["cp --archive --reflink=auto /prepared/. /engine/; rm --force /engine/engine-id"],
-            volumes={
-                images.engine_volume(): {"bind": "/prepared", "mode": "ro"},
-                self.volume: {"bind": "/engine", "mode": "rw"},
-            },
+            command=["cp --archive --reflink=auto /source/. /engine/; rm --force /engine/engine-id"],
+            volumes={source: {"bind": "/source", "mode": "ro"}, self.volume: {"bind": "/engine", "mode": "rw"}},
             # What overlayfs notes on directories is for its administrator only.
             cap_add=["SYS_ADMIN"],
             network_mode="none",
@@ -167,20 +171,6 @@ class Host:
         )
         return self.client.containers.get(created["Id"])
 
-    def _start(self, container: Container, ssh_port: int) -> None:
-        try:
-            container.start()
-        except APIError as error:
-            reason = error.explanation or str(error)
-            if "port is already allocated" in reason or "address already in use" in reason:
-                # Without its port it is of no use, and a container left half made would confuse the next run.
-                if container.status == "created":
-                    container.remove(force=True, v=True)
-                raise StandInError(
-                    f"Port {ssh_port} of this machine is taken: free it (see 'ss -ltnp'), or choose another one."
-                ) from error
-            raise
-
     def _wait_until_booted(self, container: Container) -> None:
         def booted() -> bool:
             container.reload()
@@ -203,8 +193,7 @@ class Host:
 
     def _load_images(self, container: Container) -> None:
         """Put the workloads' images into the host's own engine, under the names the compose file uses."""
-        listed = container.exec_run(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"])
-        present = set(listed.output.decode().split())
+        present = self._tags(container)
         missing = [image for image in images.workloads() if image.tag not in present]
         if missing:
             elapsed = Elapsed()
@@ -224,6 +213,15 @@ class Host:
         for image in images.workloads():
             if image in missing or image.official not in present:
                 _run_inside(container, ["docker", "tag", image.tag, image.official])
+
+    def _drop_superseded_images(self, container: Container) -> None:
+        wanted = {image.tag for image in images.workloads()}
+        for tag in self._tags(container) - wanted:
+            if tag.startswith(f"{images.REPOSITORY}/"):
+                _run_inside(container, ["docker", "image", "rm", tag])
+
+    def _tags(self, container: Container) -> set[str]:
+        return set(_run_inside(container, ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]).split())
 
     def _give_access(self, container: Container, ssh_port: int) -> None:
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -312,6 +310,17 @@ def _exists(client: docker.DockerClient, volume: str) -> bool:
     except NotFound:
         return False
     return True
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise StandInError(
+                f"Port {port} of this machine is taken: free it (see 'ss -ltnp'), or choose another one."
+            ) from error
 
 
 def _published_port(container: Container) -> int | None:

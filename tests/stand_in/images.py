@@ -58,7 +58,7 @@ class Image:
     """One image to build: a directory with a Dockerfile, on top of the common base."""
 
     name: str
-    official: str | None = None  # the name the compose file and the Dockerfiles use
+    official: str = ""  # the name the compose file and the Dockerfiles use
     arguments: dict[str, str] = field(default_factory=dict)
     duration: str = "under a minute"
 
@@ -146,12 +146,16 @@ def clean(client: docker.DockerClient) -> None:
     shutil.rmtree(LOGS, ignore_errors=True)
 
 
+def engine_volumes(client: docker.DockerClient) -> list[str]:
+    return [volume.name for volume in client.volumes.list(filters={"name": ENGINE_VOLUMES})]
+
+
 def remove_engine_volumes(client: docker.DockerClient, keep: str | None = None) -> None:
-    for volume in client.volumes.list(filters={"name": ENGINE_VOLUMES}):
-        if volume.name != keep:
+    for name in engine_volumes(client):
+        if name != keep:
             # One that is just being copied stays until the next time.
             with contextlib.suppress(APIError):
-                volume.remove()
+                client.volumes.get(name).remove()
 
 
 class Progress:
