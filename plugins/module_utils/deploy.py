@@ -15,6 +15,7 @@ import fcntl
 import glob
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -29,6 +30,8 @@ from .engine import Engine, EngineError
 
 LOG_LINES = 20
 RELEASES_KEPT = 3
+# Compose gives an empty text for a key that is not there, with no more than a warning. `$$` stands for a dollar sign.
+_REFERENCE = re.compile(r"(?<!\$)(?:\$\$)*\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 HEADER = "Written by coinpilot.ops from the inventory; what is changed here is overwritten."
 
 class DeployError(Exception):
@@ -130,6 +133,10 @@ class Deployment:
         altered = [key for key, value in self.env_values.items() if arrived.get(key) != value]
         if altered:
             raise self._error("env_altered", keys=", ".join(altered))
+        unset = sorted({key for pair in _REFERENCE.findall(self.plan.compose_text) for key in pair if key}
+                       - set(self.env_values))
+        if unset:
+            raise self._error("unset", keys=", ".join(unset))
         missing = sorted(set(self.plan.description["services"]) - set(resolved["services"]))
         if missing:
             raise self._error("services_missing", services=", ".join(missing))

@@ -11,6 +11,11 @@ MESSAGES = {
     "env_altered": (
         "These keys of .env would not reach the containers as given; nothing was changed: {keys}",
         ".env의 다음 키는 값이 그대로 컨테이너에 전달되지 않습니다. 바뀐 것은 없습니다: {keys}"),
+    "unset": (
+        "The compose file asks for keys that .env does not have; nothing was changed: {keys}. Add them to stack_secrets "
+        "or stack_settings, or write $$ in stack_service_overrides for a dollar sign.",
+        "compose 파일이 .env에 없는 키를 사용합니다. 바뀐 것은 없습니다: {keys}. stack_secrets 또는 stack_settings에 "
+        "추가하거나, stack_service_overrides에서 달러 기호는 $$로 쓰세요."),
     "services_missing": (
         "The compose file lacks services of the description: {services}. Nothing was changed.",
         "compose 파일에 정의되어야 할 서비스가 없습니다: {services}. 바뀐 것은 없습니다."),

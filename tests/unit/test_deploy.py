@@ -174,3 +174,22 @@ def test_an_env_file_that_others_may_read_is_put_right(tmp_path: Path) -> None:
     assert files.is_in_place(wanted)
     (tmp_path / ".env").chmod(0o644)
     assert not files.is_in_place(wanted)
+
+
+@pytest.mark.parametrize(("value", "unset"), [
+    ("${DB_PASSWORD} and $DB_PASSWORD", ""),
+    ("${N8N_URL:-http://n8n:5678}", ""),
+    ("$$HOME $$$$HOME", ""),
+    ("${TYPO}", "TYPO"),
+    ("pa$word $$$${X} $$${Y}", "Y, word"),
+])
+def test_a_key_that_env_does_not_have_is_told(
+        deployment: deploy.Deployment, monkeypatch: pytest.MonkeyPatch, value: str, unset: str) -> None:
+    deployment.plan = deployment.plan._replace(compose_text=value)
+    monkeypatch.setattr(deploy.Compose, "resolved", lambda self: {"services": {"db": {}, "bot": {}}})
+    monkeypatch.setattr(deploy.Compose, "environment", lambda self, keys: deployment.env_values)
+    if unset:
+        with pytest.raises(deploy.DeployError, match=f": {unset}. Add them"):
+            deployment._prove(deployment._installed())
+    else:
+        deployment._prove(deployment._installed())
