@@ -64,7 +64,7 @@ attributes:
     description: A second run with the same options changes nothing and restarts nothing.
     support: full
 notes:
-  - Needs Docker Engine 25 and Docker Compose 2.24 or newer on the host, and nothing but Python's standard library.
+  - Needs Docker Engine 25 and Docker Compose 2.20 or newer on the host, and nothing but Python's standard library.
 seealso:
   - module: community.docker.docker_compose_v2
 """
