@@ -40,9 +40,11 @@ _value:
   type: dict
 """
 
+from typing import Any, Callable, Dict
+
 from ansible_collections.coinpilot.ops.plugins.module_utils.compose import service_environment
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> Dict[str, Callable[..., Any]]:
         return {"service_environment": service_environment}

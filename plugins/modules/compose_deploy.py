@@ -101,14 +101,22 @@ restarted:
   sample: [bot]
 """
 
+from typing import Any, Dict, List, Mapping
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.coinpilot.ops.plugins.module_utils.compose import ComposeError
-from ansible_collections.coinpilot.ops.plugins.module_utils.deploy import DeployError, Deployment, Limits, Plan
+from ansible_collections.coinpilot.ops.plugins.module_utils.deploy import (
+    DeployError,
+    Deployment,
+    Limits,
+    Plan,
+    Result,
+)
 from ansible_collections.coinpilot.ops.plugins.module_utils.engine import EngineError
 from ansible_collections.coinpilot.ops.plugins.module_utils.files import tree_digest
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "description": {"type": "dict", "required": True},
@@ -140,24 +148,24 @@ def main():
     module.exit_json(release=release, **result)
 
 
-def texts(values):
+def texts(values: Mapping[str, Any]) -> Dict[str, str]:
     """The values as text: YAML makes numbers and booleans of what `.env` holds as characters."""
     return {key: value if isinstance(value, str) else str(value) for key, value in values.items()}
 
 
-def would_change(deployment, state):
+def would_change(deployment: Deployment, state: str) -> Dict[str, Any]:
     if state == "prepared":
         return {"changed": False}
     result = deployment.difference()
     return {"changed": result.changed, "restarted": [], "diff": diff(result)}
 
 
-def deployed(deployment):
+def deployed(deployment: Deployment) -> Dict[str, Any]:
     result = deployment.deploy()
     return {"changed": result.changed, "restarted": result.restarted, "diff": diff(result)}
 
 
-def diff(result):
+def diff(result: Result) -> List[Dict[str, str]]:
     return [{"before_header": path, "after_header": path, "before": before, "after": result.after[path]}
             for path, before in result.before.items()]
 

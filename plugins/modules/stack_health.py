@@ -64,7 +64,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.coinpilot.ops.plugins.module_utils import findings, stack_health
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "description": {"type": "dict", "required": True},

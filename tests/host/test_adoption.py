@@ -33,6 +33,10 @@ services:
     container_name: coinpilot-dashboard
     restart: unless-stopped
     ports: ["127.0.0.1:8501:8501"]
+    environment:
+      DATABASE_URL: postgresql+asyncpg://postgres:made-by-hand@db:5432/coinpilot
+      REDIS_HOST: redis
+      DASHBOARD_ACCESS_PASSWORD: made-by-hand
 volumes:
   coinpilot_db_data:
   coinpilot_redis_data:
