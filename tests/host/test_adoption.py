@@ -75,11 +75,12 @@ def by_hand(host: Host) -> None:
     host.check_output(f"chown ubuntu {DIRECTORY}/.env && chmod 600 {DIRECTORY}/.env")
     host.check_output("systemctl daemon-reload && systemctl enable --now coinpilot-compose.service")
     host.check_output("timeout 60 sh -c 'until docker exec coinpilot-db pg_isready -q -h 127.0.0.1; do sleep 1; done'")
+    query(host, "DROP TABLE IF EXISTS by_hand")
     query(host, "CREATE TABLE by_hand AS SELECT generate_series(1, 1000) AS n")
     host.check_output("docker exec coinpilot-redis redis-cli set by:hand yes")
 
 
-@pytest.mark.usefixtures("by_hand")
+@pytest.mark.usefixtures("restored", "by_hand")
 def test_a_host_set_up_by_hand_is_adopted_with_its_data(host: Host, play: Play) -> None:
     shown = play("site.yml", {}, "--check", "--diff").expect_success()
     assert "no-new-privileges" in shown.output, "the difference is not shown"
