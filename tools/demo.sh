@@ -34,7 +34,7 @@ where_to_look() {
     cat <<END
 
 The stack runs on the stand-in host '$name'. Open the tunnel with 'make demo-tunnel'; then, in the browser:
-스택이 스탠드인 호스트 '$name'에서 실행 중입니다. 'make demo-tunnel'로 터널을 열고 브라우저에서 접속하세요.
+VM을 대신하는 호스트 '$name'에서 스택이 실행 중입니다. 'make demo-tunnel'로 터널을 연 뒤 브라우저에서 접속하세요.
 
   Dashboard   http://localhost:18501   password / 비밀번호: DASHBOARD_ACCESS_PASSWORD
   n8n         http://localhost:15678   make your account at the first visit / 첫 접속 때 계정을 만드세요
@@ -52,7 +52,7 @@ tunnel() {
     [ -f "$state/ssh/config" ] || fail "There is no demo to connect to: run 'make demo' first."
     cat <<END
 http://localhost:18501  http://localhost:15678  http://localhost:13000  http://localhost:19090
-Leave this open; Ctrl+C closes it. / 그대로 두세요. 닫으려면 Ctrl+C.
+Leave this open; Ctrl+C closes it. / 이 창을 그대로 두세요. 닫으려면 Ctrl+C.
 END
     exec ssh -N -F "$state/ssh/config" coinpilot-demo
 }

@@ -99,6 +99,11 @@ class Deployment:
         after = {self.compose_path: self.plan.compose_text, self.env_path: _names(self.env_values, before_env)}
         return Result(self._files_differ(), before, after, [])
 
+    def would_change(self) -> Result:
+        """The difference, and whether a container would be created or restarted though the files are as wanted."""
+        result = self.difference()
+        return result if result.changed else result._replace(changed=not self._as_wanted(self._conditions()))
+
     def _files_differ(self) -> bool:
         return not all(files.is_in_place(file) for file in self._wanted(self.plan.compose_text, self.env_text))
 
@@ -420,7 +425,7 @@ class Deployment:
         """Appends to the deploy log on the host, for who wants to watch: `tail -f`."""
         # A disk that is full may be why a deploy fails: it must not stop the way back as well.
         with contextlib.suppress(OSError):
-            files.make_directory(os.path.dirname(self.log_path), 0o750)
+            os.makedirs(os.path.dirname(self.log_path), mode=0o750, exist_ok=True)
             with open(self.log_path, "a", encoding="utf-8", errors="replace") as stream:
                 for part in self._mask(line).splitlines():
                     stream.write("%s %s\n" % (time.strftime("%Y-%m-%dT%H:%M:%S%z"), part))

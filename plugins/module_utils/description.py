@@ -47,7 +47,7 @@ UNIQUE_KEYS = ("container", "port", "tunnel_port", "volume")
 RULES = table(
     Rule(
         "description-service", Text("service", "서비스"),
-        Text("services that the description knows, each complete", "설명에 있는 서비스이며 빠진 항목이 없음"),
+        Text("services that the description knows, each complete", "스택 설명에 있는 서비스이며 빠진 항목이 없음"),
         {
             "unknown": Case(FAIL, Text("unknown service '{name}'; known: {known}",
                                        "알 수 없는 서비스 '{name}'; 가능한 이름: {known}")),
@@ -61,7 +61,7 @@ RULES = table(
         }),
     Rule(
         "description-key", Text("key", "키"),
-        Text("keys that the description knows, with values of their kind", "설명에 있는 키이며 값의 종류가 맞음"),
+        Text("keys that the description knows, with values of their kind", "스택 설명에 있는 키이며 값의 형식이 맞음"),
         {
             "unknown": Case(FAIL, Text("{name}: unknown key '{key}'; known: {known}",
                                        "{name}: 알 수 없는 키 '{key}'; 가능한 키: {known}")),
@@ -70,9 +70,9 @@ RULES = table(
             "built": Case(FAIL, Text("{name}: its image is built on the host from {dockerfile}: nothing to override",
                                      "{name}: 이미지를 호스트에서 {dockerfile}(으)로 빌드하므로 바꿀 수 없습니다")),
             "kind": Case(FAIL, Text("{name}: {key} must be {kind}; it is {value}",
-                                    "{name}: {key}의 값은 {kind}이어야 합니다. 지금 값: {value}")),
+                                    "{name}: {key} 값이 잘못되었습니다. 필요한 값: {kind}. 지금 값: {value}")),
             "taken": Case(FAIL, Text("{name}: {key} {value} is taken by {other} already",
-                                     "{name}: {key} {value}은(는) 이미 {other}이(가) 씁니다")),
+                                     "{name}: {key} {value}은(는) {other}에서 이미 사용 중입니다")),
         }),
 )
 
@@ -232,13 +232,13 @@ KINDS: Mapping[str, Kind] = {
                    lambda value: value in ENGINES),
     "text": Kind(Text("a text", "문자열"), _is_text),
     "image": Kind(Text("an image with a fixed tag or digest, e.g. redis:8.4.0-alpine",
-                       "태그나 digest가 고정된 이미지(예: redis:8.4.0-alpine)"),
+                       "태그나 digest를 고정한 이미지(예: redis:8.4.0-alpine)"),
                   lambda value: isinstance(value, str) and is_pinned(value)),
     "memory": Kind(Text("a size such as 512m or 3g", "512m, 3g 같은 크기"), _is_memory),
     "path": Kind(Text("an absolute path", "절대 경로"), lambda value: _is_text(value) and value.startswith("/")),
     "port": Kind(Text("a port from 1 to 65535", "1~65535 사이의 포트"), _is_port),
     "names": Kind(Text("a list of keys of .env", ".env 키 이름의 목록"), _are_names),
     "variables": Kind(Text("texts by variable name, numbers and true/false in quotes",
-                           "변수 이름별 문자열(숫자와 true/false는 따옴표로)"), _are_variables),
+                           "변수 이름과 문자열의 쌍(숫자와 true/false는 따옴표로)"), _are_variables),
     "flag": Kind(Text("true or false", "true 또는 false"), lambda value: isinstance(value, bool)),
 }

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import socket
 from typing import Any, List, Optional, Tuple
 from urllib.parse import quote, urlencode
@@ -40,8 +39,8 @@ class _UnixConnection(http.client.HTTPConnection):
 class Engine:
     """One Engine. Every call opens its own connection, so that a restarted Engine is not a broken client."""
 
-    def __init__(self, path: Optional[str] = None, timeout: float = 30):
-        self.path = path or os.environ.get("DOCKER_HOST", "unix://" + SOCKET).replace("unix://", "", 1)
+    def __init__(self, path: str = SOCKET, timeout: float = 30):
+        self.path = path
         self.timeout = timeout
 
     def request(self, method: str, path: str, **query: Any) -> bytes:

@@ -27,24 +27,24 @@ RULES = table(
                             Text("Nothing was contacted. Put the VM's public address in ansible_host of {subject}",
                                  "접속하지 않았습니다. {subject}의 ansible_host에 VM의 공인 IP를 넣으세요")),
     }),
-    Rule("host-identity", Text("host", "호스트"), Text("the machine on record", "기록된 그 머신"), {
+    Rule("host-identity", Text("host", "호스트"), Text("the machine on record", "기록된 머신"), {
         "same": Case(PASS, Text("{machine}", "{machine}")),
         "wsl": Case(FAIL, Text("the machine that answered is WSL, not the VM: {machine}",
                                "응답한 머신은 VM이 아니라 WSL입니다: {machine}"),
                     _fix("Put the VM's public address in ansible_host of {subject}",
                          "{subject}의 ansible_host에 VM의 공인 IP를 넣으세요")),
         "not-recorded": Case(FAIL, Text("no identity is on record; the machine that answered is {machine}",
-                                        "기록된 신원이 없습니다. 응답한 머신: {machine}"),
-                             _fix("Look at it and put it on record: {command}", "확인하고 기록하세요: {command}")),
+                                        "아직 기록된 머신이 없습니다. 응답한 머신: {machine}"),
+                             _fix("Look at it and put it on record: {command}", "확인한 뒤 기록하세요: {command}")),
         "other": Case(FAIL, Text("recorded as {recorded}; the machine that answered is {machine}",
                                  "기록은 {recorded}인데, 응답한 머신은 {machine}입니다"),
                       _fix("Check ansible_host of {subject}. If the VM was rebuilt on purpose: {command}",
-                           "{subject}의 ansible_host를 확인하세요. VM을 일부러 새로 만들었다면: {command}")),
+                           "{subject}의 ansible_host를 확인하세요. VM을 새로 만든 것이 맞다면: {command}")),
         "renamed": Case(FAIL, Text("recorded as {recorded}; the machine that answered is {machine}: "
                                    "the same machine-id under another name is a renamed machine, or a copy of it",
                                    "기록은 {recorded}인데, 응답한 머신은 {machine}입니다. machine-id가 "
                                    "같고 이름이 다르면 이름을 바꾼 머신이거나 복제본입니다"),
-                        _fix("If it was renamed on purpose: {command}", "일부러 이름을 바꿨다면: {command}")),
+                        _fix("If it was renamed on purpose: {command}", "이름을 바꾼 것이 맞다면: {command}")),
     }, _fix("Log in to {subject} and run: cat /etc/machine-id", "{subject}에 접속해 확인하세요: cat /etc/machine-id")),
     Rule("first-contact", Text("host", "호스트"), Text("a machine that may be put on record", "기록해도 되는 머신"), {
         "new": Case(PASS, Text("{machine}", "{machine}")),
@@ -53,7 +53,7 @@ RULES = table(
                                  "기록은 {recorded}인데, 응답한 머신은 {machine}입니다"),
                       Text("The record was kept. If the VM was rebuilt on purpose: "
                            "{command} -e first_contact_replace=yes",
-                           "기록은 그대로 두었습니다. VM을 일부러 새로 만들었다면: "
+                           "기록은 그대로 두었습니다. VM을 새로 만든 것이 맞다면: "
                            "{command} -e first_contact_replace=yes")),
     }),
 )

@@ -38,13 +38,13 @@ _NO_SECRET = re.compile("|".join((
 )), re.DOTALL)
 
 RULES = table(
-    Rule("input-shape", Text("variable", "변수"), Text("a mapping of keys to texts", "키와 문자열의 목록(mapping)"), {
-        "not-a-mapping": Case(FAIL, Text("holds no keys and values", "키와 값의 목록이 아닙니다"),
+    Rule("input-shape", Text("variable", "변수"), Text("a mapping of keys to texts", "키와 문자열의 쌍(mapping)"), {
+        "not-a-mapping": Case(FAIL, Text("holds no keys and values", "키와 값의 쌍이 아닙니다"),
                               Text("Write it as lines of KEY: \"value\"", "KEY: \"값\" 형식의 줄로 쓰세요")),
     }),
     Rule(
         "input-key", Text("key", "키"),
-        Text("names of letters, digits and _, each given once", "영문자, 숫자, _로 된 이름이 한 번씩만"),
+        Text("names of letters, digits and _, each given once", "영문자, 숫자, _로 된 이름, 중복 없음"),
         {
             "name": Case(FAIL, Text("is no name for a variable ({where})", "변수 이름으로 쓸 수 없습니다({where})"),
                          Text("Use letters, digits and _, and no digit first",
@@ -58,7 +58,7 @@ RULES = table(
                           Text("Keep one of the two", "하나만 남기세요")),
         }),
     Rule(
-        "input-value", Text("key", "키"), Text("a real value, in one line of text", "실제 값이 한 줄의 문자열로 있음"),
+        "input-value", Text("key", "키"), Text("a real value, in one line of text", "한 줄 문자열로 된 실제 값"),
         {
             "missing": Case(FAIL, Text("is missing", "없습니다"),
                             Text("Add it to the vault", "vault에 추가하세요")),

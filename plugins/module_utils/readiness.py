@@ -46,9 +46,9 @@ RULES = table(
                             Text("Use a supported system; its own Python is new enough",
                                  "지원하는 운영체제를 쓰세요. 기본 Python으로 충분합니다")),
     }),
-    Rule("host-space", Text("disk", "디스크"), Text("{needed} free for {uses}", "{uses}에 여유 공간 {needed}"), {
+    Rule("host-space", Text("disk", "디스크"), Text("{needed} free for {uses}", "{uses}용 여유 공간 {needed}"), {
         "enough": Case(PASS, Text("{free} free", "여유 {free}")),
-        "full": Case(FAIL, Text("{free} free; {uses} need {needed}", "여유 {free}, {uses}에 {needed} 필요"),
+        "full": Case(FAIL, Text("{free} free; {uses} need {needed}", "여유 {free}; {uses}에 {needed} 필요"),
                      _FREE_UP),
         "inodes": Case(FAIL, Text("only {inodes} inodes free", "남은 inode가 {inodes}개뿐입니다"), _FREE_UP),
     }, _LOOK),
@@ -58,13 +58,13 @@ RULES = table(
         {
             "enough": Case(PASS, Text("{total}", "{total}")),
             "less": Case(WARN, Text("{total}, and the services' limits add up to {limits}",
-                                    "{total}, 서비스 메모리 한도의 합은 {limits}"),
+                                    "{total}이며, 서비스 메모리 한도의 합은 {limits}"),
                          Text("Lower memory in stack_service_overrides, or use a larger VM",
                               "stack_service_overrides에서 memory를 줄이거나 더 큰 VM을 쓰세요")),
         }, _LOOK),
     Rule(
         "docker-engine", Text("Docker", "Docker"),
-        Text("an Engine from 25.0 on that answers, or none yet", "응답하는 25.0 이상의 Engine, 또는 아직 미설치"),
+        Text("an Engine from 25.0 on that answers, or none yet", "Engine 25.0 이상이 응답함, 또는 아직 설치 전"),
         {
             "answers": Case(PASS, Text("Engine {version}", "Engine {version}")),
             "absent": Case(PASS, Text("not installed yet", "아직 설치되지 않음")),
@@ -105,15 +105,15 @@ RULES = table(
         "own": Case(PASS, Text("held by {holder}", "{holder}이(가) 사용 중")),
         "container": Case(FAIL, Text("held by the container {owner}", "컨테이너 {owner}이(가) 사용 중"),
                           Text("Stop it if it is not needed: docker stop {owner}",
-                               "필요 없다면 멈추세요: docker stop {owner}")),
+                               "필요 없다면 중지하세요: docker stop {owner}")),
         "process": Case(FAIL, Text("{owner} (process {pid}) listens on {address}",
                                    "{owner}(프로세스 {pid})이(가) {address}에서 사용 중"),
                         Text("Stop it or move it to another port: sudo ss -ltnp 'sport = :{subject}'",
-                             "멈추거나 다른 포트로 옮기세요: sudo ss -ltnp 'sport = :{subject}'")),
+                             "중지하거나 다른 포트로 옮기세요: sudo ss -ltnp 'sport = :{subject}'")),
         "someone": Case(FAIL, Text("a process that cannot be named listens on {address}",
-                                   "이름을 알 수 없는 프로세스가 {address}에서 사용 중"),
+                                   "확인되지 않는 프로세스가 {address}에서 사용 중"),
                         Text("See which: sudo ss -ltnp 'sport = :{subject}'",
-                             "확인하세요: sudo ss -ltnp 'sport = :{subject}'")),
+                             "어떤 프로세스인지 확인하세요: sudo ss -ltnp 'sport = :{subject}'")),
     }, _LOOK),
     Rule(
         "container", Text("container", "컨테이너"),
@@ -124,7 +124,7 @@ RULES = table(
             "foreign": Case(FAIL, Text("of the Compose project {other}; the volumes of {project} are others, and the "
                                        "stack would start with empty ones",
                                        "Compose 프로젝트 {other}에 속합니다. {project}의 볼륨은 다르므로 "
-                                       "빈 볼륨으로 시작하게 됩니다"),
+                                       "스택이 빈 볼륨으로 시작하게 됩니다"),
                             Text("If the data is that project's, set stack_project: {other}; if it is not needed: "
                                  "docker rm -f {names}",
                                  "그 프로젝트의 데이터를 쓰고 있다면 stack_project: {other} 로 설정하고, "
@@ -136,27 +136,27 @@ RULES = table(
         }, _LOOK),
     Rule(
         "volume", Text("volume", "볼륨"),
-        Text("the one with the data, or none like it yet", "데이터가 있는 볼륨, 또는 비슷한 볼륨이 아직 없음"),
+        Text("the one with the data, or none like it yet", "데이터가 있는 볼륨, 또는 비슷한 이름의 볼륨도 아직 없음"),
         {
             "present": Case(PASS, Text("there", "있음")),
-            "first": Case(PASS, Text("not there yet; it will be made", "아직 없음; 새로 만듭니다")),
+            "first": Case(PASS, Text("not there yet; it will be made", "아직 없음, 새로 만듦")),
             "alike": Case(FAIL, Text("is not there; the data may be in {others}, and a new, empty volume would be "
                                      "attached",
-                                     "없습니다. 데이터는 {others}에 있을 수 있고, 빈 새 볼륨이 붙게 됩니다"),
+                                     "없습니다. 데이터가 {others}에 있을 수 있는데, 이대로면 빈 새 볼륨이 연결됩니다"),
                           Text("Check stack_project. If a new volume is right: "
                                "-e host_readiness_allow_new_volumes=true",
                                "stack_project를 확인하세요. 새 볼륨이 맞다면: "
                                "-e host_readiness_allow_new_volumes=true")),
             "elsewhere": Case(FAIL, Text("{container} keeps its data in {others}, and would lose sight of it",
-                                         "{container}의 데이터는 {others}에 있어, 그 데이터가 보이지 않게 됩니다"),
+                                         "{container}의 데이터는 {others}에 있고, 이대로면 보이지 않게 됩니다"),
                               Text("Check stack_project, or move the data. If it is not needed: "
                                    "-e host_readiness_allow_new_volumes=true",
                                    "stack_project를 확인하거나 데이터를 옮기세요. 필요 없는 데이터라면: "
                                    "-e host_readiness_allow_new_volumes=true")),
             "allowed": Case(WARN, Text("another is attached, as allowed; there are also {others}",
-                                       "허용된 대로 다른 볼륨을 붙입니다. 다음도 있습니다: {others}"),
+                                       "허용한 대로 다른 볼륨을 연결합니다. 다음 볼륨도 있습니다: {others}"),
                             Text("Remove host_readiness_allow_new_volumes once the stack runs",
-                                 "스택이 동작하면 host_readiness_allow_new_volumes를 지우세요")),
+                                 "스택이 정상 동작하면 host_readiness_allow_new_volumes를 지우세요")),
         }, _LOOK),
 )
 

@@ -35,15 +35,15 @@ RULES = table(
                       Text("deploy again: ansible-playbook site.yml", "다시 배포하세요: ansible-playbook site.yml")),
     }),
     Rule("configuration", Text("configuration", "설정"),
-         Text("the container runs what the compose file and .env say", "컨테이너가 compose 파일과 .env대로 실행됨"), {
+         Text("the container runs what the compose file and .env say", "컨테이너가 compose 파일, .env와 일치함"), {
              "same": Case(PASS, Text("as in the file", "파일과 같음")),
              "differs": Case(FAIL, Text("the file has changed since the container was created",
                                         "컨테이너가 만들어진 뒤 파일이 바뀌었음"),
                              Text("apply the file: sudo systemctl reload {unit}; or undo the edit by deploying again",
-                                  "파일 적용: sudo systemctl reload {unit}; 또는 다시 배포하여 수정을 되돌리세요")),
+                                  "파일 적용: sudo systemctl reload {unit}; 수정을 되돌리려면 다시 배포하세요")),
              # Every version of Compose may count another hash for the same configuration.
              "other-compose": Case(UNKNOWN, Text("made by Compose {made}, which counts otherwise than {now}",
-                                                 "Compose {made}(으)로 만들었고, {now}과(와) 계산 방식이 다름"),
+                                                 "Compose {made}에서 만들어졌고, {now}과(와)는 해시 계산이 다름"),
                                    Text("deploy again when a restart suits: ansible-playbook site.yml",
                                         "재시작해도 될 때 다시 배포하세요: ansible-playbook site.yml")),
          }, Text("on the host: cd {directory} && docker compose --env-file .env -f {compose_file} config --quiet",
@@ -54,30 +54,30 @@ RULES = table(
                       Text("the data is not lost, it is in another volume: docker volume ls",
                            "데이터가 사라진 것이 아니라 다른 볼륨에 있습니다: docker volume ls")),
     }),
-    Rule("port", Text("port", "포트"), Text("published on 127.0.0.1 alone", "127.0.0.1에만 공개"), {
+    Rule("port", Text("port", "포트"), Text("published on 127.0.0.1 alone", "127.0.0.1에만 열림"), {
         "loopback": Case(PASS, Text("{bindings}", "{bindings}")),
-        "public": Case(FAIL, Text("published on {bindings}", "{bindings}에 공개됨"),
+        "public": Case(FAIL, Text("published on {bindings}", "{bindings}에 열려 있음"),
                        Text("anyone may reach it: deploy again at once",
-                            "누구나 접근할 수 있습니다. 바로 다시 배포하세요")),
+                            "누구나 접속할 수 있습니다. 지금 바로 다시 배포하세요")),
     }),
     Rule("stranger", Text("container", "컨테이너"),
-         Text("the project's containers are those of the description", "프로젝트의 컨테이너는 설명에 있는 것뿐"), {
+         Text("the project's containers are those of the description", "프로젝트에 스택 설명에 있는 컨테이너만 있음"), {
              "unknown": Case(WARN, Text("belongs to the project and is not described",
-                                        "프로젝트에 속하지만 설명에 없음"),
+                                        "프로젝트에 속하지만 스택 설명에 없음"),
                              Text("if nothing needs it: docker rm -f {subject}",
                                   "필요 없다면: docker rm -f {subject}")),
          }),
     Rule("unit", Text("systemd unit", "systemd 유닛"),
-         Text("enabled and active: the stack returns after a reboot", "enabled, active: 재부팅 후 스택이 다시 뜸"), {
+         Text("enabled and active: the stack returns after a reboot", "enabled, active: 재부팅 후 스택 자동복구"), {
              "active": Case(PASS, Text("{state}", "{state}")),
              "not": Case(FAIL, Text("{state}", "{state}"),
                          Text("sudo systemctl enable --now {subject}; if it fails: journalctl -u {subject} -n 50",
                               "sudo systemctl enable --now {subject}; 실패하면: journalctl -u {subject} -n 50")),
          }),
     Rule("env-file", Text("secrets file", "시크릿 파일"),
-         Text("mode 0600, a file of {owner}", "모드 0600, {owner} 소유"), {
-        "closed": Case(PASS, Text("mode {mode}", "모드 {mode}")),
-        "open": Case(FAIL, Text("mode {mode}: others may read it", "모드 {mode}: 다른 사용자가 읽을 수 있음"),
+         Text("mode 0600, a file of {owner}", "권한 0600, {owner} 소유"), {
+        "closed": Case(PASS, Text("mode {mode}", "권한 {mode}")),
+        "open": Case(FAIL, Text("mode {mode}: others may read it", "권한 {mode}: 다른 사용자가 읽을 수 있음"),
                      Text("chmod 600 {subject}", "chmod 600 {subject}")),
         "foreign": Case(FAIL, Text("a file of {actual}", "{actual} 소유"),
                         Text("sudo chown {owner} {subject}", "sudo chown {owner} {subject}")),

@@ -131,10 +131,11 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
-    release = tree_digest(given["description"]["source_directory"])
-    plan = Plan(given["description"], given["compose"], texts(given["secrets"]), texts(given["settings"]), release)
-    deployment = Deployment(plan, Limits(healthy=given["timeout"], settle=given["settle"]))
+    release = ""
     try:
+        release = tree_digest(given["description"]["source_directory"])
+        plan = Plan(given["description"], given["compose"], texts(given["secrets"]), texts(given["settings"]), release)
+        deployment = Deployment(plan, Limits(healthy=given["timeout"], settle=given["settle"]))
         if module.check_mode:
             result = would_change(deployment, given["state"])
         elif given["state"] == "prepared":
@@ -156,7 +157,7 @@ def texts(values: Mapping[str, Any]) -> Dict[str, str]:
 def would_change(deployment: Deployment, state: str) -> Dict[str, Any]:
     if state == "prepared":
         return {"changed": False}
-    result = deployment.difference()
+    result = deployment.would_change()
     return {"changed": result.changed, "restarted": [], "diff": diff(result)}
 
 
