@@ -34,6 +34,7 @@ RELEASES_KEPT = 3
 _REFERENCE = re.compile(r"(?<!\$)(?:\$\$)*\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 HEADER = "Written by coinpilot.ops from the inventory; what is changed here is overwritten."
 
+
 class DeployError(Exception):
     """A deploy that did not happen or was undone. ``changed`` says whether the host is another one than before."""
 

@@ -34,20 +34,23 @@ RULES = table(
         "other": Case(FAIL, Text("runs {image}", "{image} 실행 중"),
                       Text("deploy again: ansible-playbook site.yml", "다시 배포하세요: ansible-playbook site.yml")),
     }),
-    Rule("configuration", Text("configuration", "설정"),
-         Text("the container runs what the compose file and .env say", "컨테이너가 compose 파일, .env와 일치함"), {
-             "same": Case(PASS, Text("as in the file", "파일과 같음")),
-             "differs": Case(FAIL, Text("the file has changed since the container was created",
-                                        "컨테이너가 만들어진 뒤 파일이 바뀌었음"),
-                             Text("apply the file: sudo systemctl reload {unit}; or undo the edit by deploying again",
-                                  "파일 적용: sudo systemctl reload {unit}; 수정을 되돌리려면 다시 배포하세요")),
-             # Every version of Compose may count another hash for the same configuration.
-             "other-compose": Case(UNKNOWN, Text("made by Compose {made}, which counts otherwise than {now}",
-                                                 "Compose {made}에서 만들어졌고, {now}과(와)는 해시 계산이 다름"),
-                                   Text("deploy again when a restart suits: ansible-playbook site.yml",
-                                        "재시작해도 될 때 다시 배포하세요: ansible-playbook site.yml")),
-         }, Text("on the host: cd {directory} && docker compose --env-file .env -f {compose_file} config --quiet",
-                 "호스트에서: cd {directory} && docker compose --env-file .env -f {compose_file} config --quiet")),
+    Rule(
+        "configuration", Text("configuration", "설정"),
+        Text("the container runs what the compose file and .env say", "컨테이너가 compose 파일, .env와 일치함"),
+        {
+            "same": Case(PASS, Text("as in the file", "파일과 같음")),
+            "differs": Case(FAIL, Text("the file has changed since the container was created",
+                                       "컨테이너가 만들어진 뒤 파일이 바뀌었음"),
+                            Text("apply the file: sudo systemctl reload {unit}; or undo the edit by deploying again",
+                                 "파일 적용: sudo systemctl reload {unit}; 수정을 되돌리려면 다시 배포하세요")),
+            # Every version of Compose may count another hash for the same configuration.
+            "other-compose": Case(UNKNOWN, Text("made by Compose {made}, which counts otherwise than {now}",
+                                                "Compose {made}에서 만들어졌고, {now}과(와)는 해시 계산이 다름"),
+                                  Text("deploy again when a restart suits: ansible-playbook site.yml",
+                                       "재시작해도 될 때 다시 배포하세요: ansible-playbook site.yml")),
+        },
+        Text("on the host: cd {directory} && docker compose --env-file .env -f {compose_file} config --quiet",
+             "호스트에서: cd {directory} && docker compose --env-file .env -f {compose_file} config --quiet")),
     Rule("volume", Text("data volume", "데이터 볼륨"), Text("{wanted}", "{wanted}"), {
         "right": Case(PASS, Text("{volume}", "{volume}")),
         "wrong": Case(FAIL, Text("{volume} is mounted at {mount}", "{mount}에 {volume}이(가) 연결됨"),
@@ -60,28 +63,34 @@ RULES = table(
                        Text("anyone may reach it: deploy again at once",
                             "누구나 접속할 수 있습니다. 지금 바로 다시 배포하세요")),
     }),
-    Rule("stranger", Text("container", "컨테이너"),
-         Text("the project's containers are those of the description", "프로젝트에 스택 설명에 있는 컨테이너만 있음"), {
-             "unknown": Case(WARN, Text("belongs to the project and is not described",
-                                        "프로젝트에 속하지만 스택 설명에 없음"),
-                             Text("if nothing needs it: docker rm -f {subject}",
-                                  "필요 없다면: docker rm -f {subject}")),
-         }),
-    Rule("unit", Text("systemd unit", "systemd 유닛"),
-         Text("enabled and active: the stack returns after a reboot", "enabled, active: 재부팅 후 스택 자동복구"), {
-             "active": Case(PASS, Text("{state}", "{state}")),
-             "not": Case(FAIL, Text("{state}", "{state}"),
-                         Text("sudo systemctl enable --now {subject}; if it fails: journalctl -u {subject} -n 50",
-                              "sudo systemctl enable --now {subject}; 실패하면: journalctl -u {subject} -n 50")),
-         }),
-    Rule("env-file", Text("secrets file", "시크릿 파일"),
-         Text("mode 0600, a file of {owner}", "권한 0600, {owner} 소유"), {
-        "closed": Case(PASS, Text("mode {mode}", "권한 {mode}")),
-        "open": Case(FAIL, Text("mode {mode}: others may read it", "권한 {mode}: 다른 사용자가 읽을 수 있음"),
-                     Text("chmod 600 {subject}", "chmod 600 {subject}")),
-        "foreign": Case(FAIL, Text("a file of {actual}", "{actual} 소유"),
-                        Text("sudo chown {owner} {subject}", "sudo chown {owner} {subject}")),
-    }, Text("deploy: ansible-playbook site.yml", "배포하세요: ansible-playbook site.yml")),
+    Rule(
+        "stranger", Text("container", "컨테이너"),
+        Text("the project's containers are those of the description", "프로젝트에 스택 설명에 있는 컨테이너만 있음"),
+        {
+            "unknown": Case(WARN, Text("belongs to the project and is not described",
+                                       "프로젝트에 속하지만 스택 설명에 없음"),
+                            Text("if nothing needs it: docker rm -f {subject}", "필요 없다면: docker rm -f {subject}")),
+        }),
+    Rule(
+        "unit", Text("systemd unit", "systemd 유닛"),
+        Text("enabled and active: the stack returns after a reboot", "enabled, active: 재부팅 후 스택 자동복구"),
+        {
+            "active": Case(PASS, Text("{state}", "{state}")),
+            "not": Case(FAIL, Text("{state}", "{state}"),
+                        Text("sudo systemctl enable --now {subject}; if it fails: journalctl -u {subject} -n 50",
+                             "sudo systemctl enable --now {subject}; 실패하면: journalctl -u {subject} -n 50")),
+        }),
+    Rule(
+        "env-file", Text("secrets file", "시크릿 파일"),
+        Text("mode 0600, a file of {owner}", "권한 0600, {owner} 소유"),
+        {
+            "closed": Case(PASS, Text("mode {mode}", "권한 {mode}")),
+            "open": Case(FAIL, Text("mode {mode}: others may read it", "권한 {mode}: 다른 사용자가 읽을 수 있음"),
+                         Text("chmod 600 {subject}", "chmod 600 {subject}")),
+            "foreign": Case(FAIL, Text("a file of {actual}", "{actual} 소유"),
+                            Text("sudo chown {owner} {subject}", "sudo chown {owner} {subject}")),
+        },
+        Text("deploy: ansible-playbook site.yml", "배포하세요: ansible-playbook site.yml")),
 )
 
 
@@ -159,7 +168,7 @@ def _judge_service(name: str, service: Mapping[str, Any], container: Optional[Ma
                                             image=image, wanted=service["image"]))
     if world["hashes"] is None:
         found.append(RULES["configuration"].unread(world["errors"]["hashes"], name, directory=description["directory"],
-                                                      compose_file=description["compose_file"]))
+                                                   compose_file=description["compose_file"]))
     else:
         labels, version = container["Config"]["Labels"], world["compose"]
         made = labels.get("com.docker.compose.version")
