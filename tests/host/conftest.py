@@ -58,7 +58,7 @@ def secrets(inventory: Path) -> dict[str, str]:
 
     Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
     text = (inventory / "group_vars" / "all" / "main.yml").read_text()
-    return dict(yaml.load(text, Loader=Loader)["stack_secrets"])  # noqa: S506
+    return dict(yaml.load(text, Loader=Loader)["stack_secrets"])
 
 
 @pytest.fixture(scope="session")

@@ -98,6 +98,16 @@ def test_docker_that_does_not_run_is_refused_and_told(host: Host, play: Play) ->
     play("site.yml").expect_success()
 
 
+def test_a_system_that_is_not_known_to_work_is_refused(host: Host, play: Play) -> None:
+    host.check_output("cp --dereference /etc/os-release /root/os-release && rm /etc/os-release && "
+                      "sed 's/^ID=.*/ID=fedora/; s/^VERSION_ID=.*/VERSION_ID=42/' /root/os-release > /etc/os-release")
+    try:
+        run = play("site.yml").expect_failure()
+        assert "fedora 42" in run.output.lower() and "Ubuntu" in run.output and run.changed == 0
+    finally:
+        host.check_output("cp /root/os-release /etc/os-release")
+
+
 def _wait_for_port(host: Host, port: int) -> None:
     deadline = time.monotonic() + 20
     while host.run(f"python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {port}), 1)'").rc:
