@@ -17,6 +17,7 @@ playbook() { ansible-playbook --inventory "$inventory/hosts.yml" --limit oci "$@
 
 up() {
     tools/engine.sh
+    tests/sample_app/fetch_wheels.sh "$checkout/.venv/bin/python"
     stand_in up --name "$name" --ssh-port "$port"
     .venv/bin/python tests/stand_in/demo_inventory.py "$port"
     say "First contact: putting the stand-in host on record"

@@ -8,6 +8,7 @@ cd "$checkout"
 readonly log=.cache/tests-host.log
 
 tools/engine.sh
+tests/sample_app/fetch_wheels.sh "$checkout/.venv/bin/python"
 .venv/bin/python tests/stand_in/stand_in.py build
 
 mkdir -p .cache
