@@ -74,7 +74,7 @@ class Compose:
     def start(self, *arguments: str) -> subprocess.Popen:
         """The command as a running process, both its streams in one."""
         return subprocess.Popen(self.command + list(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, env=_environment(), encoding="utf-8", errors="replace")
+                                stderr=subprocess.STDOUT, env=cli_environment(), encoding="utf-8", errors="replace")
 
     def run(self, *arguments: str) -> str:
         """What the command said. Raises ComposeError with the last lines when it fails."""
@@ -112,13 +112,13 @@ class Compose:
         """Standard output alone (warnings would spoil what is to be parsed). ``given`` is read as the compose file."""
         command = self.command if given is None else self.command[:-1] + ["-"]
         done = subprocess.run(command + list(arguments), input=given or "", capture_output=True,
-                              env=_environment(), encoding="utf-8", errors="replace", check=False)
+                              env=cli_environment(), encoding="utf-8", errors="replace", check=False)
         if done.returncode:
             raise ComposeError(tail(done.stderr, 15))
         return done.stdout
 
 
-def _environment() -> Dict[str, str]:
+def cli_environment() -> Dict[str, str]:
     """What `docker` needs of this process's variables and no more: any other would override `.env`."""
     kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     return dict(kept, LC_ALL="C.UTF-8", COMPOSE_ANSI="never", COMPOSE_PROGRESS="plain", BUILDKIT_PROGRESS="plain",

@@ -12,7 +12,7 @@ import stat
 import tempfile
 from typing import List, NamedTuple, Optional
 
-_PREFIX, _SUFFIX = ".%s-", ".new"
+_PREFIX, SUFFIX = ".%s-", ".new"
 
 
 class File(NamedTuple):
@@ -54,17 +54,22 @@ def write(*wanted: File) -> None:
             if os.path.exists(temporary):
                 os.unlink(temporary)
     for directory in {os.path.dirname(file.path) for file in wanted}:
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_directory(directory)
+
+
+def sync_directory(directory: str) -> None:
+    """Puts the names in a directory on the disk."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_leftovers(path: str) -> None:
     """Removes what a `write` of this file that was killed left beside it. For who knows that no other is at work."""
     directory, name = os.path.split(path)
-    for left in glob.glob(os.path.join(glob.escape(directory), glob.escape(_PREFIX % name) + "*" + _SUFFIX)):
+    for left in glob.glob(os.path.join(glob.escape(directory), glob.escape(_PREFIX % name) + "*" + SUFFIX)):
         os.unlink(left)
 
 
@@ -78,7 +83,7 @@ def is_in_place(file: File) -> bool:
 
 
 def _write_beside(file: File) -> str:
-    descriptor, temporary = tempfile.mkstemp(prefix=_PREFIX % os.path.basename(file.path), suffix=_SUFFIX,
+    descriptor, temporary = tempfile.mkstemp(prefix=_PREFIX % os.path.basename(file.path), suffix=SUFFIX,
                                              dir=os.path.dirname(file.path))
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
         os.fchmod(stream.fileno(), file.mode)
