@@ -103,6 +103,15 @@ def read_back(path: str, consumer: Sequence[str]) -> Copy:
     return copy
 
 
+def text(path: str) -> str:
+    """The content of a small compressed text."""
+    done = subprocess.run([*_unpacking(path), path], capture_output=True, env=cli_environment(), encoding="utf-8",
+                          errors="surrogateescape", check=False)
+    if done.returncode:
+        raise BackupError("read-back-failed", path=path, said=tail(done.stderr, 1))
+    return done.stdout
+
+
 def compare_directory(path: str, directory: str) -> Copy:
     """Reads a tar back and compares it with the directory that it was made of, byte for byte."""
     return read_back(path, ("tar", "--compare", "--file", "-", "--directory", directory))
