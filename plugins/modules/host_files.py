@@ -13,6 +13,8 @@ author: The CoinPilot operators (@coinpilot)
 description:
   - Makes the directories, then the files, with the content, mode and owner given. A file appears whole or not at all.
   - What a task a file would do in as many round trips. Not for secrets - contents are shown in the diff.
+notes:
+  - A file made by hand is told from one made by this collection by the word C(coinpilot.ops) in the latter.
 options:
   directories:
     description: The directories, parents first.
@@ -40,9 +42,16 @@ options:
     suboptions:
       path: *path
       content:
-        description: The whole content.
+        description: The whole content. This or O(files[].content_base64).
         type: str
-        required: true
+      content_base64:
+        description: The whole content in Base64, for what is no text. The diff tells its size and SHA-256.
+        type: str
+      keep_original:
+        description:
+          - Directory under which a file made by hand is kept, with its whole path, before it is replaced. Once - what
+            is kept there already stays as it is.
+        type: path
       mode:
         description: Mode in octal digits.
         type: str
@@ -79,6 +88,8 @@ paths:
   sample: [/opt/coin-pilot/monitoring/prometheus.yml]
 """
 
+import base64
+import hashlib
 import os
 import pwd
 import stat
@@ -86,6 +97,9 @@ from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.coinpilot.ops.plugins.module_utils import files
+
+# In every file that this collection writes.
+MARK = "coinpilot.ops"
 
 
 def main() -> None:
@@ -105,10 +119,14 @@ def main() -> None:
                 "default": [],
                 "options": {
                     **path,
-                    "content": {"type": "str", "required": True},
+                    "content": {"type": "str"},
+                    "content_base64": {"type": "str"},
+                    "keep_original": {"type": "path"},
                     "mode": {"type": "str", "default": "0644"},
                     **owner,
                 },
+                "mutually_exclusive": [("content", "content_base64")],
+                "required_one_of": [("content", "content_base64")],
             },
         },
         supports_check_mode=True,
@@ -140,19 +158,50 @@ def _directory(item: Dict[str, Any], check_mode: bool) -> List[Dict[str, Any]]:
 
 
 def _file(item: Dict[str, Any], check_mode: bool) -> List[Dict[str, Any]]:
-    path, content = item["path"], item["content"]
+    path, content = item["path"], _content(item)
     before, after = _attributes(path), _wanted(item)
     if os.path.isdir(path):
         raise ValueError(f"{path} is in the way: a file belongs there; move it aside")
-    text = files.read_text(path) if before else None
+    # A text that stands for any bytes, so that what is no text is compared and written in the same way.
+    text = files.read_text(path, "surrogateescape") if before else None
     if before == after and text == content:
         return []
     if not check_mode:
         if text == content:
             _set_attributes(item)
         else:
+            if text is not None and item["keep_original"] and MARK not in text:
+                _keep(path, text, item["keep_original"])
             files.write(files.File(path, content, int(item["mode"], 8), item["owner"]))
-    return [_difference(path, _line(before) + (text or ""), _line(after) + content)]
+    show = _show_text if item["content_base64"] is None else _show_binary
+    return [_difference(path, _line(before) + show(text), _line(after) + show(content))]
+
+
+def _content(item: Dict[str, Any]) -> str:
+    if item["content_base64"] is None:
+        return str(item["content"])
+    try:
+        return base64.b64decode(item["content_base64"], validate=True).decode("utf-8", "surrogateescape")
+    except ValueError:
+        raise ValueError(f"{item['path']}: content_base64 is no Base64") from None
+
+
+def _keep(path: str, text: str, directory: str) -> None:
+    kept = os.path.join(directory, path.lstrip("/"))
+    if not os.path.lexists(kept):
+        os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
+        files.write(files.File(kept, text, 0o600))
+
+
+def _show_text(text: Optional[str]) -> str:
+    return (text or "").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _show_binary(text: Optional[str]) -> str:
+    if text is None:
+        return ""
+    data = text.encode("utf-8", "surrogateescape")
+    return f"# binary, {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}\n"
 
 
 def _wanted(item: Dict[str, Any]) -> Dict[str, str]:

@@ -10,7 +10,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "docker_host"
-TOOLS = ["ca-certificates", "cron", "logrotate", "rsync", "tzdata", "unattended-upgrades"]
+TOOLS = ["ca-certificates", "cron", "logrotate", "rsync", "tzdata", "unattended-upgrades", "zstd"]
 DISTRIBUTION_DEBIAN = ["docker.io", "docker-cli", "docker-compose"]
 DISTRIBUTION_UBUNTU = ["docker.io", "docker-buildx", "docker-compose-v2"]
 DOCKER = ["docker-ce", "docker-ce-cli", "containerd.io", "docker-buildx-plugin", "docker-compose-plugin"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import getpass
 import json
 import stat
@@ -78,3 +79,54 @@ def test_what_cannot_be_is_said(run: Any, tmp_path: Path, item: dict[str, str], 
 
 def test_a_directory_in_the_way_of_a_file_is_said(run: Any, tmp_path: Path) -> None:
     assert "a file belongs there" in run(files=[{"path": tmp_path, "content": ""}])["msg"]
+
+
+def test_what_is_no_text_is_written_byte_by_byte_and_shown_by_its_sum(run: Any, tmp_path: Path) -> None:
+    data = bytes(range(256)) + b"\r\n" + "한글".encode()
+
+    def wanted() -> list[dict[str, Any]]:
+        return [{"path": tmp_path / "program", "content_base64": base64.b64encode(data).decode(), "mode": "0755"}]
+
+    first = run(files=wanted())
+    assert (tmp_path / "program").read_bytes() == data and mode(tmp_path / "program") == 0o755
+    assert first["diff"][0]["after"].splitlines()[1].startswith(f"# binary, {len(data)} bytes, sha256 ")
+    assert not run(files=wanted())["changed"]
+    (tmp_path / "program").write_bytes(data[:-1])
+    again = run(files=wanted())
+    assert f"# binary, {len(data) - 1} bytes, " in again["diff"][0]["before"]
+    assert (tmp_path / "program").read_bytes() == data
+
+
+@pytest.mark.parametrize(("item", "said"), [
+    ({}, "one of the following is required: content, content_base64"),
+    ({"content": "x", "content_base64": "eA=="}, "mutually exclusive"),
+    ({"content_base64": "not Base64"}, "content_base64 is no Base64"),
+])
+def test_one_content_is_given(run: Any, tmp_path: Path, item: dict[str, str], said: str) -> None:
+    assert said in run(files=[{**item, "path": tmp_path / "file"}])["msg"]
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_file_made_by_hand_is_kept_once_and_for_good(run: Any, tmp_path: Path) -> None:
+    file, keep = tmp_path / "backup.sh", tmp_path / "by-hand"
+    kept = keep / str(file).lstrip("/")
+
+    def write(content: str) -> None:
+        run(files=[{"path": file, "content": content, "keep_original": str(keep)}])
+
+    file.write_bytes(b"by hand, \xff and all\r\n")
+    run(check=True, files=[{"path": file, "content": "# coinpilot.ops 1\n", "keep_original": str(keep)}])
+    assert not keep.exists()
+    write("# coinpilot.ops 1\n")
+    assert file.read_text() == "# coinpilot.ops 1\n" and kept.read_bytes() == b"by hand, \xff and all\r\n"
+    assert mode(kept) == 0o600
+    file.write_text("by hand once more\n")
+    write("# coinpilot.ops 2\n")
+    assert kept.read_bytes() == b"by hand, \xff and all\r\n"
+
+
+def test_what_this_collection_wrote_is_not_kept(run: Any, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    for content in ("# Written by coinpilot.ops.\n", "# Written by coinpilot.ops, newer.\n"):
+        run(files=[{"path": file, "content": content, "keep_original": str(tmp_path / "by-hand")}])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,0 +1,103 @@
+# Copyright (c) the CoinPilot operators
+# MIT License (see LICENSE)
+"""Which backups there are, as a list to look at. Says nothing of their bytes: that is what checksum is for."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+
+from . import backup_store
+from .findings import PASS, WARN, Case, Finding, Rule, Text, pad, table, width
+
+RULES = table(
+    Rule("backups", Text("backups", "백업"), Text("there are some", "백업이 있음"), {
+        "some": Case(PASS, Text("{count}, the newest of {newest}", "{count}개, 최신: {newest}")),
+        "none": Case(WARN, Text("none", "없음"),
+                     Text("take one: sudo coinpilot-ops backup {subject}",
+                          "백업하세요: sudo coinpilot-ops backup {subject}")),
+    }, Text("look at {directory}", "{directory} 확인")),
+)
+
+STATES = {
+    "good": Text("good", "정상"),
+    "suspect": Text("suspect", "의심"),
+    "damaged": Text("damaged", "손상"),
+    "old": Text("old format", "이전 형식"),
+}
+
+
+class Row(NamedTuple):
+    """One backup; ``kinds`` are the directories that hold it, ``files`` its data files, the main one first."""
+
+    target: str
+    name: str
+    taken_at: float
+    kinds: List[str]
+    state: str
+    size: int
+    files: List[str]
+
+
+def rows(description: Mapping[str, Any], targets: Sequence[str]) -> Tuple[List[Row], List[Finding]]:
+    """Every backup of the targets, newest first, and a finding a target."""
+    found: List[Finding] = []
+    listed: List[Row] = []
+    for target in targets:
+        root = description["backup_directory"]
+        try:
+            of_target = _rows(backup_store.listing(root, target, description["name"]))
+        except OSError as problem:
+            found.append(RULES["backups"].unread(str(problem.strerror), target, directory=os.path.join(root, target)))
+            continue
+        newest = _when(of_target[0].taken_at) if of_target else ""
+        found.append(RULES["backups"].finding("some" if of_target else "none", target, count=len(of_target),
+                                              newest=newest))
+        listed += of_target
+    return listed, found
+
+
+def _rows(backups: Sequence[backup_store.Backup]) -> List[Row]:
+    """A weekly one is the daily one under a further name: both are one row."""
+    by_name: Dict[str, Row] = {}
+    for backup in backups:
+        if backup.name in by_name:
+            by_name[backup.name].kinds.append(backup.kind)
+            continue
+        paths = [os.path.join(backup.directory, name) for name in backup.files]
+        by_name[backup.name] = Row(backup.target, backup.name, backup.taken_at, [backup.kind], _state(backup),
+                                   sum(os.path.getsize(path) for path in paths if os.path.exists(path)), paths)
+    return list(by_name.values())
+
+
+def _state(backup: backup_store.Backup) -> str:
+    if not backup.own:
+        return "old"
+    if backup_store.is_good(backup):
+        return "good"
+    return "suspect" if backup.manifest is not None and backup.manifest["suspect"] else "damaged"
+
+
+def render(listed: Sequence[Row]) -> Text:
+    """The rows as columns for a person."""
+    return Text(*("".join(line.rstrip() + "\n" for line in _columns(
+        [(row.target, _when(row.taken_at), "+".join(row.kinds), STATES[row.state].get(lang), _size(row.size), row.name)
+         for row in listed])) for lang in ("en", "ko")))
+
+
+def _columns(lines: Sequence[Sequence[str]]) -> List[str]:
+    widths = [max(width(cell) for cell in column) for column in zip(*lines)]
+    return ["  ".join(pad(cell, columns) for cell, columns in zip(line, widths)) for line in lines]
+
+
+def _when(moment: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
+
+
+def _size(size: int) -> str:
+    amount, units = float(size), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while amount >= 1024 and len(units) > 1:
+        amount /= 1024
+        units.pop(0)
+    return "%.1f %s" % (amount, units[0]) if units[0] != "B" else "%d B" % size

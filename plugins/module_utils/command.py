@@ -1,0 +1,387 @@
+# Copyright (c) the CoinPilot operators
+# MIT License (see LICENSE)
+"""The host's own command, coinpilot-ops: the checks and jobs with no Ansible at hand.
+
+A sub-command is one line of COMMANDS: what it is for, a function that declares its arguments, and a function that
+does it. What it needs is imported in there: the command starts in no time whatever the others need.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import re
+import signal
+import sys
+import traceback
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+from . import findings
+from .findings import NOTHING, UNKNOWN, WARN, Case, Finding, Rule, Text, table
+from .job_log import JobLog
+
+PROGRAM = "coinpilot-ops"
+DESCRIPTION = "/etc/coinpilot/stack.json"
+WRONG_USAGE, COULD_NOT_TELL = 2, 3
+# What every sub-command may rely on in the description.
+NEEDED = ("name", "project", "directory", "compose_file", "unit", "owner", "state_directory", "log_directory",
+          "backup_directory", "services", "backup")
+
+Description = Mapping[str, Any]
+Add = Callable[..., Any]
+# Does something to a target; tells meanwhile what a person who waits should know.
+Job = Callable[[str, Callable[[Text], None]], List[Finding]]
+
+RULES = table(
+    Rule("job-log", Text("log", "로그"), Text("{path} can be written", "{path}에 쓸 수 있음"), {
+        "not-written": Case(WARN, Text("could not be written: {error}", "쓰지 못함: {error}"),
+                            Text("the job itself was done; look at: ls -ld {directory}; df -h {directory}",
+                                 "작업은 수행되었습니다. 확인: ls -ld {directory}; df -h {directory}")),
+    }),
+    Rule("command", Text("command", "명령"), Text("it ends by itself", "스스로 끝남"), {
+        "stopped": Case(UNKNOWN, Text("stopped by an error of its own: {error}", "자체 오류로 중단됨: {error}"),
+                        Text("report it, with the end of {log}", "{log}의 끝부분과 함께 알려 주세요")),
+        "unlogged": Case(UNKNOWN, Text("stopped by an error of its own: {error}", "자체 오류로 중단됨: {error}"),
+                         Text("report it; {log} could not be written: {why}",
+                              "이 내용을 알려 주세요. {log}에는 쓰지 못했습니다: {why}")),
+    }),
+)
+
+MESSAGES = {
+    "help": Text("{said}; help: {program} --help", "{said}. 도움말: {program} --help"),
+    "no-command": Text("say what to do: {known}; help: {program} --help",
+                       "할 일을 지정하세요: {known}. 도움말: {program} --help"),
+    "root": Text("this needs root: sudo {command}", "root 권한이 필요합니다: sudo {command}"),
+    "no-description": Text("{path} is not there: deploy first, from the control machine: ansible-playbook site.yml",
+                           "{path} 파일이 없습니다. 먼저 제어 머신에서 배포하세요: ansible-playbook site.yml"),
+    "bad-description": Text("{path} cannot be used ({why}): deploy again, from the control machine: "
+                            "ansible-playbook site.yml",
+                            "{path} 파일을 쓸 수 없습니다({why}). 제어 머신에서 다시 배포하세요: "
+                            "ansible-playbook site.yml"),
+    "target": Text("unknown target '{target}'; known: {known}",
+                   "알 수 없는 백업 대상 '{target}'. 가능한 대상: {known}"),
+    "not-shown": Text("the report could not be shown: {error}", "결과를 출력하지 못했습니다: {error}"),
+}
+# What argparse says, and the same in Korean; what is not listed is shown as argparse says it.
+_USAGE = tuple((re.compile(pattern), korean) for pattern, korean in (
+    (r"unrecognized arguments: (?P<given>.*)", "알 수 없는 인자: {given}"),
+    (r"argument (?P<name>\S+): expected .*", "{name}에는 값이 필요합니다"),
+    (r"argument (?P<name>\S+): invalid choice: (?P<given>.*) \(choose from (?P<known>.*)\).*",
+     "{name}: 알 수 없는 값 {given}. 가능한 값: {known}"),
+    (r"argument (?P<name>\S+): not allowed with argument (?P<other>.*)", "{name}와(과) {other}는 함께 쓸 수 없습니다"),
+    (r"argument (?P<name>\S+): ignored explicit argument (?P<given>.*)", "{name}에는 값을 줄 수 없습니다: {given}"),
+    (r"the following arguments are required: (?P<name>.*)", "빠진 인자: {name}"),
+))
+
+
+class WrongUsage(Exception):
+    """The command was called in a way that makes no sense: one line, exit code 2."""
+
+    def __init__(self, text: Text):
+        super().__init__(text.en)
+        self.text = text
+
+
+class Report(NamedTuple):
+    """How a sub-command ended. ``text`` is shown after the findings, ``data`` goes into the JSON beside them."""
+
+    findings: List[Finding]
+    text: Text = NOTHING
+    data: Mapping[str, Any] = {}
+
+
+class SubCommand(NamedTuple):
+    purpose: Text
+    arguments: Callable[[Add], None]
+    run: Callable[[argparse.Namespace, Description], Report]
+
+
+# The sub-commands ----------------------------------------------------------------------------------------------------
+
+def _verify(options: argparse.Namespace, description: Description) -> Report:
+    from . import stack_health
+
+    return Report(stack_health.judge(stack_health.gather(description), description))
+
+
+def _backup_arguments(add: Add) -> None:
+    _targets_argument(add)
+    add("--dry-run", action="store_true",
+        help=Text("say what would be done and deleted, and change nothing", "무엇을 하고 지울지만 표시하고 바꾸지 않음"))
+    add("--accept-change", action="store_true",
+        help=Text("another database, or a much smaller one, is right: compare with this one from now on",
+                  "DB가 바뀌었거나 크게 줄어든 것이 맞음: 앞으로는 이 백업과 비교"))
+
+
+def _backup(options: argparse.Namespace, description: Description) -> Report:
+    from . import backup
+
+    return _each_target(options, description, lambda target, tell: backup.run(
+        description, target, dry_run=options.dry_run, accept_change=options.accept_change, tell=tell))
+
+
+def _checksum_arguments(add: Add) -> None:
+    _targets_argument(add)
+    add("--path", metavar="DIR", default="",
+        help=Text("another directory that holds backups, e.g. a copy", "다른 백업 디렉터리(예: 복사본)"))
+
+
+def _checksum(options: argparse.Namespace, description: Description) -> Report:
+    from . import backup_checksum
+    from .backup_errors import BackupError
+
+    root = options.path or description["backup_directory"]
+    targets = options.targets or None if options.path else _targets(options, description)
+    try:
+        world = backup_checksum.gather(root, description["name"], targets, progress=_progress())
+    except BackupError as error:
+        refused = backup_checksum.refusal(error)
+        if options.path:
+            raise WrongUsage(Text(refused.line("en"), refused.line("ko"))) from error
+        return Report([refused])
+    result = backup_checksum.judge(world)
+    return Report(result.findings, data={"files": result.entries, "totals": result.totals})
+
+
+def _backups(options: argparse.Namespace, description: Description) -> Report:
+    from . import backup_list
+
+    rows, found = backup_list.rows(description, _targets(options, description))
+    return Report(found, backup_list.render(rows), {"backups": [row._asdict() for row in rows]})
+
+
+def _targets_argument(add: Add) -> None:
+    add("targets", nargs="*", metavar="TARGET",
+        help=Text("what is meant, e.g. postgres (all when none is named)", "백업 대상. 예: postgres(생략하면 전체)"))
+
+
+def _no_arguments(add: Add) -> None:
+    pass
+
+
+COMMANDS: Dict[str, SubCommand] = {
+    "verify": SubCommand(Text("is the stack as described, and healthy?", "스택이 설명대로이고 정상인지 점검"),
+                         _no_arguments, _verify),
+    "backup": SubCommand(Text("take a backup now", "지금 백업"), _backup_arguments, _backup),
+    "checksum": SubCommand(Text("is every backup file as it was written?", "백업 파일이 기록될 때 그대로인지 검증"),
+                           _checksum_arguments, _checksum),
+    "backups": SubCommand(Text("list the backups there are", "백업 목록 표시"), _targets_argument, _backups),
+}
+
+
+def _targets(options: argparse.Namespace, description: Description) -> List[str]:
+    """The targets that were named, each once; all when none was."""
+    known = description["backup"]["targets"]
+    for target in options.targets:
+        if target not in known:
+            raise WrongUsage(MESSAGES["target"].fill(target=target, known=", ".join(known)))
+    return list(dict.fromkeys(options.targets)) or list(known)
+
+
+def _each_target(options: argparse.Namespace, description: Description, job: Job) -> Report:
+    """A job, target after target, each with its log. What breaks one does not keep the others from being done."""
+    found: List[Finding] = []
+    for target in _targets(options, description):
+        log = JobLog(description["log_directory"], target + "-backup.log", description["owner"])
+        found += _one_target(options, target, job, log)
+        if log.error:
+            found.append(RULES["job-log"].finding("not-written", path=log.path, directory=log.directory,
+                                                  error=log.error))
+    return Report(found)
+
+
+def _one_target(options: argparse.Namespace, target: str, job: Job, log: JobLog) -> List[Finding]:
+    def tell(text: Text) -> None:
+        log.write(text.get(options.lang))
+        _tell(text.get(options.lang))
+
+    log.write(options.line)
+    _tell("%s %s …" % (options.command, target))
+    try:
+        found = job(target, tell)
+    except Exception as problem:
+        return [_stopped(problem, "%s %s" % (options.command, target), log)]
+    except BaseException:
+        log.write("stopped from outside before its end")
+        raise
+    log.write(findings.render_text(found, options.lang))
+    return found
+
+
+def _tell(line: str) -> None:
+    """What is going on, for who waits at a terminal."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        print(line, file=sys.stderr, flush=True)
+
+
+def _progress() -> Optional[Callable[[int, int, str], None]]:
+    """Shows how much of so many bytes is done, in one line of a terminal."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return None
+
+    def show(done: int, total: int, path: str) -> None:
+        percent = 100 * done // total if total else 100
+        # Back to the line's begin, and no rest of a longer name.
+        sys.stderr.write("\r%3d %%  %s\x1b[K" % (percent, path) if done < total else "\r\x1b[K")
+        sys.stderr.flush()
+
+    return show
+
+
+def _stopped(problem: Exception, subject: str, log: JobLog) -> Finding:
+    log.write("".join(traceback.format_exception(type(problem), problem, problem.__traceback__)))
+    said = (str(problem).strip().splitlines() or [""])[0]
+    error = "%s: %s" % (type(problem).__name__, said) if said else type(problem).__name__
+    return RULES["command"].finding("unlogged" if log.error else "stopped", subject, error=error, log=log.path,
+                                    why=log.error)
+
+
+# The command line ----------------------------------------------------------------------------------------------------
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        korean = next((korean.format(**match.groupdict()) for pattern, korean in _USAGE
+                       for match in [pattern.fullmatch(message)] if match), message)
+        raise WrongUsage(MESSAGES["help"].fill(said=Text(message, korean), program=self.prog))
+
+
+def _parser(lang: str) -> argparse.ArgumentParser:
+    common = Text("arguments", "인자").get(lang)
+    parser = _Parser(prog=PROGRAM, add_help=False, allow_abbrev=False, description=Text(
+        "Checks and jobs of the stack on this host. Exit code: 0 pass, 1 something failed, 2 wrong usage, "
+        "3 could not tell.",
+        "이 호스트의 스택을 점검하고 작업합니다. 종료 코드: 0 정상, 1 실패, 2 잘못된 사용, 3 판단 불가.").get(lang))
+    _common_arguments(_adder(parser.add_argument_group(common), lang), top=True)
+    # A title of its own, as the groups of arguments have.
+    chosen = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser,
+                                   title=Text("commands", "명령").get(lang))
+    for name, command in COMMANDS.items():
+        purpose = command.purpose.get(lang)
+        sub = chosen.add_parser(name, help=purpose, description=purpose, add_help=False, allow_abbrev=False)
+        add = _adder(sub.add_argument_group(common), lang)
+        command.arguments(add)
+        _common_arguments(add, top=False)
+    return parser
+
+
+def _adder(group: Any, lang: str) -> Add:
+    """``add_argument`` with a help text in the language of who reads it."""
+    def add(*names: str, help: Text, **how: Any) -> Any:
+        return group.add_argument(*names, help=help.get(lang).replace("%", "%%"), **how)
+
+    return add
+
+
+def _common_arguments(add: Add, top: bool) -> None:
+    """May stand before the sub-command or after it; what stands after it wins."""
+    def default(value: Optional[str]) -> Any:
+        return value if top else argparse.SUPPRESS
+
+    add("--format", choices=("text", "json"), default=default("text"),
+        help=Text("for a person (default) or for a program", "출력 형식. 사람용 text(기본) 또는 프로그램용 json"))
+    add("--lang", choices=findings.LANGUAGES, default=default(None),
+        help=Text("language; otherwise as COINPILOT_LANG, LC_ALL or LANG say",
+                  "언어. 생략하면 COINPILOT_LANG, LC_ALL, LANG을 따름"))
+    add("--description", metavar="FILE", default=default(DESCRIPTION),
+        help=Text("description of the stack (default: %s)" % DESCRIPTION, "스택 설명 파일(기본: %s)" % DESCRIPTION))
+    add("-h", "--help", action="help", help=Text("show this and end", "도움말 표시"))
+
+
+def _asked_language(arguments: Sequence[str]) -> Optional[str]:
+    """As --lang says, looked for ahead of all else: what is wrong with the usage is said in it as well."""
+    asked = None
+    for argument, following in zip(arguments, list(arguments[1:]) + [""]):
+        if argument == "--lang" or argument.startswith("--lang="):
+            asked = argument.partition("=")[2] or following
+    return asked
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Runs a command line and returns its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    lang = findings.language(_asked_language(arguments))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Where there are no Korean letters, the rest is still shown.
+            stream.reconfigure(errors="backslashreplace")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # which is how nohup asks to be left alone
+            signal.signal(number, _end)
+    try:
+        return _run(arguments, lang)
+    except WrongUsage as problem:
+        _complain(problem.text.get(lang))
+        return WRONG_USAGE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except OSError as problem:
+        # Nothing but writing the report gets here. What is left of it goes nowhere, or Python complains at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(problem, BrokenPipeError):
+            return 128 + signal.SIGPIPE
+        _complain(MESSAGES["not-shown"].fill(error=problem.strerror).get(lang))
+        return COULD_NOT_TELL
+
+
+def _end(number: int, _frame: Any) -> None:
+    """So that a job which is told to end, or whose terminal is gone, clears up behind it; once is enough."""
+    for other in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+def _run(arguments: Sequence[str], lang: str) -> int:
+    options = _parser(lang).parse_args(arguments)
+    options.lang = lang
+    options.line = " ".join([PROGRAM, *arguments])
+    if options.command is None:
+        raise WrongUsage(MESSAGES["no-command"].fill(known=", ".join(COMMANDS), program=PROGRAM))
+    if os.geteuid() != 0:
+        raise WrongUsage(MESSAGES["root"].fill(command=" ".join([PROGRAM, options.command])))
+    description = _read_description(options.description)
+    try:
+        report = COMMANDS[options.command].run(options, description)
+    except WrongUsage:
+        raise
+    except Exception as problem:
+        log = JobLog(description["log_directory"], PROGRAM + ".log", description["owner"])
+        _complain(_stopped(problem, options.command, log).line(lang))
+        return COULD_NOT_TELL
+    _show(report, options)
+    return findings.exit_code(report.findings)
+
+
+def _read_description(path: str) -> Description:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            description = json.load(stream)
+    except FileNotFoundError:
+        raise WrongUsage(MESSAGES["no-description"].fill(path=path)) from None
+    except OSError as problem:
+        raise _bad_description(path, Text(str(problem.strerror), str(problem.strerror))) from problem
+    except ValueError as problem:
+        raise _bad_description(path, Text("it is no JSON", "JSON이 아님")) from problem
+    if not isinstance(description, dict):
+        raise _bad_description(path, Text("it is no description", "스택 설명이 아님"))
+    missing = ", ".join(key for key in NEEDED if key not in description)
+    if missing:
+        raise _bad_description(path, Text("it lacks " + missing, "빠진 항목: " + missing))
+    return description
+
+
+def _bad_description(path: str, why: Text) -> WrongUsage:
+    return WrongUsage(MESSAGES["bad-description"].fill(path=path, why=why))
+
+
+def _show(report: Report, options: argparse.Namespace) -> None:
+    if options.format == "json":
+        text = findings.render_json(report.findings, command=options.command, **report.data)
+    else:
+        text = findings.render_text(report.findings, options.lang) + report.text.get(options.lang)
+    print(text, end="", flush=True)
+
+
+def _complain(line: str) -> None:
+    print("%s: %s" % (PROGRAM, line), file=sys.stderr)
