@@ -58,11 +58,15 @@ class Job(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What is there: which data it is, versions of the programs, and about how many bytes (uncompressed)."""
+    """What is there: which data it is, versions of the programs, and about how many bytes (uncompressed).
+
+    ``staged`` is how many bytes lie beside the backup, uncompressed, while it is being taken.
+    """
 
     identity: Dict[str, str]
     versions: Dict[str, str]
     estimate: int
+    staged: int = 0
 
 
 class Taken(NamedTuple):

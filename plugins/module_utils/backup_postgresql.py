@@ -140,7 +140,7 @@ class Session:
             self.process.stdin.flush()
         except BrokenPipeError:
             raise self._refused() from None
-        rows = []
+        rows: List[str] = []
         for line in self.process.stdout:
             if line.rstrip("\n") == end:
                 return "\n".join(rows)

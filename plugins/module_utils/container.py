@@ -30,8 +30,8 @@ CASES: Dict[str, Case] = {
                              "원인 확인: docker logs --tail 100 {container}")),
     "wrong-volume": Case(FAIL, Text("{container} has {volume} at {mount}, not {wanted}",
                                     "{container}의 {mount}에 {wanted}이(가) 아니라 {volume}이(가) 연결됨"),
-                         Text("this is not the described data: nothing was backed up or deleted. Find the right volume: "
-                              "docker volume ls",
+                         Text("this is not the described data: nothing was backed up or deleted. Find the right "
+                              "volume: docker volume ls",
                               "스택 설명에 있는 데이터가 아닙니다. 백업도 삭제도 하지 않았습니다. 볼륨 확인: "
                               "docker volume ls")),
     "command-failed": Case(FAIL, Text("{program} in {container} failed: {said}",

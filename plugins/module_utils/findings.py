@@ -184,3 +184,12 @@ def width(text: str) -> int:
 
 def pad(text: str, columns: int) -> str:
     return text + " " * (columns - width(text))
+
+
+def size_text(size: float) -> str:
+    """A number of bytes as a person reads it, e.g. 1.5 MiB."""
+    units = ["B", "KiB", "MiB", "GiB", "TiB"]
+    while size >= 1024 and len(units) > 1:
+        size /= 1024
+        units.pop(0)
+    return "%d B" % size if units[0] == "B" else "%.1f %s" % (size, units[0])
