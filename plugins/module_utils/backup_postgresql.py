@@ -255,12 +255,13 @@ def _scratch_server(job: Job) -> Iterator[Server]:
         yield Server(where, job.service)
         return
     with container.scratch(where, job.scratch_name, {}, [], [
-            "--user", "postgres", "--shm-size", "256m", "--env", "POSTGRES_HOST_AUTH_METHOD=trust",
+            # Nothing reaches it, so this is no secret; the image wants one.
+            "--user", "postgres", "--shm-size", "256m", "--env", "POSTGRES_PASSWORD=scratch",
             "--env", "POSTGRES_USER=" + job.service["environment"]["POSTGRES_USER"],
             "--tmpfs", "/var/run/postgresql:mode=1777"]) as scratch:
         server = Server(scratch, job.service)
         # While its data directory is made, the server listens on the socket alone, restarts, then on TCP too.
-        _patiently(lambda: container.ask(scratch, "pg_isready", "--host", "127.0.0.1", "--username", server.user))
+        container.wait_until(scratch, PATIENCE, "pg_isready", "--host", "127.0.0.1", "--username", server.user)
         yield server
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import time
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from . import health
@@ -125,6 +126,27 @@ def remove_scratch(name: str) -> None:
                     "--filter", "label=%s=%s" % (SCRATCH_LABEL, name)).split()
     if found:
         _docker(name, "rm", "--force", "--volumes", *found)
+
+
+def wait_until(container: Container, patience: float, *probe: str) -> None:
+    """Waits until a program in a scratch container ends well. One that has ended itself is not waited for."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            ask(container, *probe)
+            return
+        except BackupError as problem:
+            running = _docker(container.name, "inspect", "--format", "{{.State.Running}}", container.id).strip()
+            if running != "true" or time.monotonic() > deadline:
+                said = one_line(_logs(container)) or problem.values["said"]
+                raise BackupError("scratch-failed", container=container.name, said=said) from problem
+            time.sleep(0.5)
+
+
+def _logs(container: Container) -> str:
+    return subprocess.run(["docker", "logs", "--tail", "20", container.id], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, env=cli_environment(), encoding="utf-8", errors="replace",
+                          check=False).stdout
 
 
 def wait(container: Container) -> str:
