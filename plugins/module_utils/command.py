@@ -109,7 +109,8 @@ def _verify(options: argparse.Namespace, description: Description) -> Report:
 def _backup_arguments(add: Add) -> None:
     _targets_argument(add)
     add("--dry-run", action="store_true",
-        help=Text("say what would be done and deleted, and change nothing", "무엇을 하고 지울지만 표시하고 바꾸지 않음"))
+        help=Text("say what would be done and deleted, and change nothing",
+                  "무엇을 하고 지울지만 표시하고 바꾸지 않음"))
     add("--accept-change", action="store_true",
         help=Text("another database, or a much smaller one, is right: compare with this one from now on",
                   "DB가 바뀌었거나 크게 줄어든 것이 맞음: 앞으로는 이 백업과 비교"))

@@ -1,0 +1,238 @@
+"""The host's own command: the real file, run as a program of its own."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.coinpilot.ops.plugins.lookup.host_command import pack
+
+Program = Callable[..., "subprocess.CompletedProcess[str]"]
+
+# Root is what the tests may be and may not be: the program is told.
+START = """\
+import os, sys
+os.geteuid = lambda: {uid}
+sys.path.insert(0, {program!r})
+sys.argv[0] = "coinpilot-ops"
+from coinpilot_ops import command, findings
+{before}
+sys.exit(command.main())
+"""
+# A job of the test's own in place of a real one.
+JOB = """\
+from coinpilot_ops.findings import FAIL, PASS, Case, Rule, Text
+RULE = Rule("job", Text("job", "작업"), Text("done", "완료"),
+            {{"good": Case(PASS, Text("done", "완료")), "bad": Case(FAIL, Text("not done", "실패"))}})
+def job(target, tell):
+    {body}
+command.COMMANDS["backup"] = command.SubCommand(
+    Text("a job", "작업"), command._targets_argument,
+    lambda options, description: command._each_target(options, description, job))
+"""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bin") / "coinpilot-ops"
+    path.write_bytes(pack())
+    return path
+
+
+@pytest.fixture
+def description(tmp_path: Path) -> dict[str, Any]:
+    for target in ("postgres", "redis"):
+        (tmp_path / "backups" / target / "daily").mkdir(parents=True)
+    return {
+        "name": "coinpilot", "project": "oci", "directory": str(tmp_path / "oci"), "compose_file": "compose.yml",
+        "unit": "coinpilot.service", "owner": getpass.getuser(), "state_directory": str(tmp_path / "state"),
+        "log_directory": str(tmp_path / "log"), "backup_directory": str(tmp_path / "backups"), "services": {},
+        "backup": {"targets": {"postgres": {"service": "db"}, "redis": {"service": "redis"}}},
+    }
+
+
+@pytest.fixture
+def run(program: Path, tmp_path: Path, description: dict[str, Any]) -> Program:
+    def run_program(*arguments: str, uid: int = 0, before: str = "", lang: str = "C.UTF-8", write: bool = True,
+                    **how: Any) -> subprocess.CompletedProcess[str]:
+        stack = tmp_path / "stack.json"
+        if write:
+            stack.write_text(json.dumps(description))
+        code = START.format(uid=uid, program=str(program), before=before)
+        how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
+        return subprocess.run([sys.executable, "-I", "-c", code, "--description", str(stack), *arguments], text=True,
+                              env={"LANG": lang, "PATH": os.environ["PATH"]}, stdin=subprocess.DEVNULL, timeout=60,
+                              check=False, **how)
+
+    return run_program
+
+
+def one_line(result: subprocess.CompletedProcess[str], code: int = 2) -> str:
+    """The single line of one that was called wrongly."""
+    assert (result.returncode, result.stdout) == (code, "")
+    assert result.stderr.startswith("coinpilot-ops: ") and result.stderr.count("\n") == 1
+    return result.stderr
+
+
+def test_the_file_runs_as_it_is(program: Path, tmp_path: Path) -> None:
+    """Without a locale, from a directory that holds a module named as one of Python's own."""
+    (tmp_path / "json.py").write_text("raise SystemExit(99)")
+    result = subprocess.run([sys.executable, "-I", str(program), "--lang", "ko", "--help"], cwd=tmp_path, env={},
+                            capture_output=True, check=True)
+    assert "백업" in result.stdout.decode() and result.stderr == b""
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+def test_every_command_has_help_without_root(run: Program, lang: str) -> None:
+    shown = run("--lang", lang, "--help", uid=1000)
+    assert shown.returncode == 0 and shown.stderr == ""
+    for name in ("verify", "backup", "checksum", "backups"):
+        assert name in shown.stdout
+        of_command = run(name, "--help", "--lang", lang, uid=1000)
+        assert of_command.returncode == 0 and of_command.stdout.startswith(f"usage: coinpilot-ops {name} ")
+
+
+@pytest.mark.parametrize(("arguments", "english", "korean"), [
+    ([], "say what to do: verify, ", "할 일을 지정하세요: verify, "),
+    (["frobnicate"], "invalid choice: 'frobnicate'", "알 수 없는 값 'frobnicate'"),
+    (["verify", "postgres"], "unrecognized arguments: postgres", "알 수 없는 인자: postgres"),
+    (["verify", "--form", "json"], "unrecognized arguments: --form json", "알 수 없는 인자: --form json"),
+    (["verify", "--format"], "argument --format: expected one argument", "--format에는 값이 필요합니다"),
+    (["verify", "--format", "xml"], "argument --format: invalid choice: 'xml'", "--format: 알 수 없는 값 'xml'"),
+    (["backup", "--dry-run=yes"], "ignored explicit argument 'yes'", "--dry-run에는 값을 줄 수 없습니다: 'yes'"),
+    (["backups", "mysql"], "unknown target 'mysql'; known: postgres, redis",
+     "알 수 없는 백업 대상 'mysql'. 가능한 대상: postgres, redis"),
+    (["backup", "../etc"], "unknown target '../etc'", "알 수 없는 백업 대상 '../etc'"),
+    (["checksum", "--path", "/nonexistent"], "/nonexistent", "/nonexistent"),
+])
+def test_wrong_usage_is_one_line(run: Program, arguments: list[str], english: str, korean: str) -> None:
+    assert english in one_line(run(*arguments))
+    assert korean in one_line(run(*arguments, lang="ko_KR.UTF-8"))
+    assert korean in one_line(run("--lang", "ko", *arguments))
+
+
+def test_it_wants_root(run: Program) -> None:
+    assert one_line(run("verify", uid=1000)) == "coinpilot-ops: this needs root: sudo coinpilot-ops verify\n"
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    (None, "is not there: deploy first"),
+    ("", "it is no JSON): deploy again"),
+    ('{"name": "coinpilot", ', "it is no JSON"),
+    ("[]", "it is no description"),
+    ('{"name": "coinpilot"}', "it lacks project, directory, "),
+])
+def test_a_description_that_cannot_be_used(run: Program, tmp_path: Path, text: str | None, said: str) -> None:
+    if text is not None:
+        (tmp_path / "stack.json").write_text(text)
+    assert said in one_line(run("verify", write=False))
+
+
+def test_passed_and_could_not_tell(run: Program, tmp_path: Path) -> None:
+    passed = run("backups")
+    assert passed.returncode == 0 and passed.stdout.startswith("WARN: WARN 2\n")
+    (tmp_path / "backups" / "redis" / "weekly").write_text("in the way of a directory")
+    unknown = run("backups")
+    assert unknown.returncode == 3 and unknown.stdout.startswith("UNKNOWN: ")
+
+
+def old_backup(tmp_path: Path) -> Path:
+    """A backup as the scripts of before made it."""
+    file = tmp_path / "backups" / "postgres" / "daily" / "coinpilot_20260301_030501.sql.gz"
+    file.write_bytes(b"bytes")
+    file.chmod(0o600)
+    sidecar = file.with_name(file.name + ".sha256")
+    sidecar.write_text(f"{hashlib.sha256(b'bytes').hexdigest()}  /somewhere/else/{file.name}\n")
+    sidecar.chmod(0o600)
+    return file
+
+
+def test_checksum_passes_and_fails(run: Program, tmp_path: Path) -> None:
+    file = old_backup(tmp_path)
+    assert run("checksum", "postgres").returncode == 0
+    assert run("checksum", "--path", str(tmp_path / "backups")).returncode == 0
+    file.write_bytes(b"Bytes")
+    failed = run("checksum", "postgres")
+    assert failed.returncode == 1 and file.name in failed.stdout and failed.stderr == ""
+
+
+def test_the_list_of_backups_for_a_program_and_for_a_person(run: Program, tmp_path: Path) -> None:
+    file = old_backup(tmp_path)
+    report = json.loads(run("--format", "json", "backups", "postgres").stdout)
+    assert (report["status"], report["exit_code"], report["command"]) == ("PASS", 0, "backups")
+    assert [(row["name"], row["state"], row["size"], row["files"]) for row in report["backups"]] == [
+        ("coinpilot_20260301_030501", "old", 5, [str(file)])]
+    assert "이전 형식" in run("backups", "postgres", "--lang", "ko").stdout
+
+
+def test_an_error_of_its_own_is_one_line_and_its_trace_is_in_the_log(
+        run: Program, tmp_path: Path, description: dict[str, Any]) -> None:
+    description["backup_directory"] = 5
+    said = one_line(run("backups"), code=3)
+    assert "TypeError" in said and f"report it, with the end of {tmp_path / 'log' / 'coinpilot-ops.log'}" in said
+    assert "Traceback (most recent call last)" in (tmp_path / "log" / "coinpilot-ops.log").read_text()
+
+
+def test_what_breaks_one_target_does_not_keep_the_others_from_being_done(run: Program, tmp_path: Path) -> None:
+    body = "return [RULE.finding('good', target)] if target == 'redis' else {}['missing']"
+    result = run("backup", before=JOB.format(body=body))
+    assert result.returncode == 3 and result.stderr == ""
+    assert "command backup postgres" in result.stdout and "KeyError" in result.stdout and "job redis" in result.stdout
+    assert "Traceback" not in result.stdout
+    logs = {path.name: path.read_text() for path in (tmp_path / "log").iterdir()}
+    assert sorted(logs) == ["postgres-backup.log", "redis-backup.log"]
+    assert "Traceback" in logs["postgres-backup.log"] and "job redis" in logs["redis-backup.log"]
+
+
+def test_a_log_that_cannot_be_written_is_a_warning(run: Program, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("in the way of a directory")
+    result = run("backup", "redis", before=JOB.format(body="return [RULE.finding('good', target)]"))
+    assert result.returncode == 0 and "WARN" in result.stdout and "job redis" in result.stdout
+    assert "could not be written: Not a directory" in result.stdout
+
+
+def test_who_reads_the_report_may_leave(run: Program, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = run("backup", before=JOB.format(body="return [RULE.finding('good', target)]"), stdout=writer)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (128 + signal.SIGPIPE, "")
+    # What was to be done was done.
+    assert "job redis" in (tmp_path / "log" / "redis-backup.log").read_text()
+
+
+def test_a_report_that_finds_no_room(run: Program) -> None:
+    with open("/dev/full", "w") as full:
+        result = run("backups", stdout=full)
+    assert result.returncode == 3
+    assert result.stderr == "coinpilot-ops: the report could not be shown: No space left on device\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_one_that_is_told_to_end_clears_up_and_says_so_in_its_log(run: Program, tmp_path: Path, number: int) -> None:
+    body = f"""
+    try:
+        os.kill(os.getpid(), {int(number)})
+        __import__("time").sleep(30)
+    finally:
+        print("cleared up")
+    """
+    result = run("backup", "redis", before=JOB.format(body=body.strip()))
+    assert (result.returncode, result.stdout, result.stderr) == (128 + number, "cleared up\n", "")
+    assert "stopped from outside" in (tmp_path / "log" / "redis-backup.log").read_text()
+
+
+def test_nohup_is_heeded(run: Program) -> None:
+    body = "os.kill(os.getpid(), 1); return [RULE.finding('good', target)]"
+    result = run("backup", "redis", before=JOB.format(body=body),
+                 preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    assert result.returncode == 0
