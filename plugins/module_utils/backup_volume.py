@@ -15,8 +15,10 @@ else. So nothing is ever deleted, and the oldest directory holds what was there 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import stat
 import time
 from typing import Callable, Iterable, List
 
@@ -79,6 +81,54 @@ def replace(job: Job, staged: str, names: Iterable[str], note: Callable[[str], N
         raise BackupError("not-placed", volume=container.volume, directory=volume, said=problem) from problem
     note("starting %s" % container.name)
     start(job, container)
+
+
+def copy_live(source: str, target: str) -> None:
+    """Copies a file or a tree that is in use, with its owners and modes.
+
+    What goes meanwhile is gone, and links are left out: `unpack` would refuse them, and what they lead to is copied.
+    """
+    try:
+        status = os.lstat(source)
+        if stat.S_ISDIR(status.st_mode):
+            os.mkdir(target)
+            for name in os.listdir(source):
+                copy_live(os.path.join(source, name), os.path.join(target, name))
+        elif stat.S_ISREG(status.st_mode):
+            shutil.copyfile(source, target, follow_symlinks=False)
+        else:
+            return
+        own_like(source, target)
+    except FileNotFoundError:
+        if not os.path.lexists(source):
+            return
+        raise
+
+
+def remove(path: str) -> None:
+    """Removes a file or a tree."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
+def size(path: str) -> int:
+    """Bytes of the files in a tree that is in use."""
+    total = 0
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                total += size(entry.path) if entry.is_dir(follow_symlinks=False) else entry.stat(
+                    follow_symlinks=False).st_size
+    return total
+
+
+def own_like(source: str, target: str) -> None:
+    """Gives a file or directory the owner, mode and times of another."""
+    owner = os.stat(source)
+    os.chown(target, owner.st_uid, owner.st_gid)
+    shutil.copystat(source, target)
 
 
 def stop(job: Job, container: Container) -> None:
