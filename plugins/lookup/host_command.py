@@ -1,5 +1,5 @@
 # Copyright (c) the CoinPilot operators
-# MIT License (see LICENSE)
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 name: host_command
 short_description: The host's own command as one file
 version_added: 0.1.0
-author: The CoinPilot operators
+author: The CoinPilot operators (@coinpilot)
 description:
   - Packs the rules of this collection into one executable file, C(coinpilot-ops), that needs nothing on the host but
     Python. The same rules give the same bytes.
@@ -41,7 +41,7 @@ from ansible.plugins.lookup import LookupBase
 RULES = Path(__file__).resolve().parents[1] / "module_utils"
 # -I: root runs this, and nothing of the caller's environment or directory may decide what is imported.
 SHEBANG = b"#!/usr/bin/python3 -I\n"
-START = "import sys\n\nfrom coinpilot_ops import command\n\nsys.exit(command.main())\n"
+START = "from coinpilot_ops import command\n\nraise SystemExit(command.main())\n"
 
 
 class LookupModule(LookupBase):
