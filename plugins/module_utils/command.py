@@ -16,7 +16,7 @@ import re
 import signal
 import sys
 import traceback
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, TextIO
 
 from . import findings
 from .findings import NOTHING, UNKNOWN, WARN, Case, Finding, Rule, Text, table
@@ -62,6 +62,7 @@ MESSAGES = {
                             "ansible-playbook site.yml"),
     "target": Text("unknown target '{target}'; known: {known}",
                    "알 수 없는 백업 대상 '{target}'. 가능한 대상: {known}"),
+    "argument": Text("{name} goes with 'offsite {action}' only", "{name}은(는) 'offsite {action}'에만 쓸 수 있습니다"),
     "not-shown": Text("the report could not be shown: {error}", "결과를 출력하지 못했습니다: {error}"),
 }
 # What argparse says, and the same in Korean; what is not listed is shown as argparse says it.
@@ -153,6 +154,54 @@ def _backups(options: argparse.Namespace, description: Description) -> Report:
     return Report(found, backup_list.render(rows), {"backups": [row._asdict() for row in rows]})
 
 
+def _offsite_arguments(add: Add) -> None:
+    add("action", choices=tuple(_OFFSITE), metavar="ACTION",
+        help=Text("copy: copy the backups; check: prove the copy; list: list the snapshots; fetch: bring one back",
+                  "copy 백업 복사, check 사본 점검, list 스냅샷 목록, fetch 되가져오기"))
+    add("--read-all", action="store_true",
+        help=Text("check: read everything back, not a part of it", "check: 일부가 아니라 전체를 다시 읽음"))
+    add("--snapshot", metavar="ID", help=Text("fetch: this snapshot instead of the newest", "fetch: 최신 대신 이 스냅샷"))
+    add("--directory", metavar="DIR",
+        help=Text("fetch: to this new directory instead of one beside the backups",
+                  "fetch: 백업 옆 대신 이 새 디렉터리로"))
+
+
+def _offsite(options: argparse.Namespace, description: Description) -> Report:
+    for name, action in (("read_all", "check"), ("snapshot", "fetch"), ("directory", "fetch")):
+        if getattr(options, name) and options.action != action:
+            raise WrongUsage(MESSAGES["argument"].fill(name="--" + name.replace("_", "-"), action=action))
+    from . import dotenv, files
+
+    env_values = dotenv.parse(files.read_text(os.path.join(description["directory"], ".env")) or "")
+    return _OFFSITE[options.action](options, description, env_values)
+
+
+def _offsite_list(options: argparse.Namespace, description: Description, env_values: Mapping[str, str]) -> Report:
+    from . import offsite
+
+    listed, found = offsite.snapshots(description, env_values)
+    return Report(found, offsite.render(listed), {"snapshots": [snapshot._asdict() for snapshot in listed]})
+
+
+def _offsite_job(options: argparse.Namespace, description: Description, env_values: Mapping[str, str]) -> Report:
+    from . import offsite
+
+    def job(action: str, tell: Callable[[Text], None]) -> List[Finding]:
+        if action == "copy":
+            return offsite.copy(description, env_values, tell)
+        if action == "check":
+            return offsite.check(description, env_values, options.read_all)
+        return offsite.fetch(description, env_values, options.snapshot or "latest", options.directory)
+
+    return Report(_logged(options, options.action, job, JobLog(description["log_directory"], "offsite.log",
+                                                               description["owner"])))
+
+
+_OFFSITE: Dict[str, Callable[[argparse.Namespace, Description, Mapping[str, str]], Report]] = {
+    "copy": _offsite_job, "check": _offsite_job, "list": _offsite_list, "fetch": _offsite_job,
+}
+
+
 def _targets_argument(add: Add) -> None:
     add("targets", nargs="*", metavar="TARGET",
         help=Text("what is meant, e.g. postgres (all when none is named)", "백업 대상. 예: postgres(생략하면 전체)"))
@@ -169,6 +218,8 @@ COMMANDS: Dict[str, SubCommand] = {
     "checksum": SubCommand(Text("is every backup file as it was written?", "백업 파일이 기록될 때 그대로인지 검증"),
                            _checksum_arguments, _checksum),
     "backups": SubCommand(Text("list the backups there are", "백업 목록 표시"), _targets_argument, _backups),
+    "offsite": SubCommand(Text("copies of the backups in a bucket elsewhere", "외부 버킷의 백업 사본"),
+                          _offsite_arguments, _offsite),
 }
 
 
@@ -185,12 +236,16 @@ def _each_target(options: argparse.Namespace, description: Description, job: Job
     """A job, target after target, each with its log. What breaks one does not keep the others from being done."""
     found: List[Finding] = []
     for target in _targets(options, description):
-        log = JobLog(description["log_directory"], target + "-backup.log", description["owner"])
-        found += _one_target(options, target, job, log)
-        if log.error:
-            found.append(RULES["job-log"].finding("not-written", path=log.path, directory=log.directory,
-                                                  error=log.error))
+        found += _logged(options, target, job, JobLog(description["log_directory"], target + "-backup.log",
+                                                      description["owner"]))
     return Report(found)
+
+
+def _logged(options: argparse.Namespace, target: str, job: Job, log: JobLog) -> List[Finding]:
+    found = list(_one_target(options, target, job, log))
+    if log.error:
+        found.append(RULES["job-log"].finding("not-written", path=log.path, directory=log.directory, error=log.error))
+    return found
 
 
 def _one_target(options: argparse.Namespace, target: str, job: Job, log: JobLog) -> List[Finding]:
@@ -214,7 +269,7 @@ def _one_target(options: argparse.Namespace, target: str, job: Job, log: JobLog)
 def _tell(line: str) -> None:
     """What is going on, for who waits at a terminal."""
     if sys.stderr is not None and sys.stderr.isatty():
-        print(line, file=sys.stderr, flush=True)
+        _write(sys.stderr, line + "\n")
 
 
 def _progress() -> Optional[Callable[[int, int, str], None]]:
@@ -225,8 +280,7 @@ def _progress() -> Optional[Callable[[int, int, str], None]]:
     def show(done: int, total: int, path: str) -> None:
         percent = 100 * done // total if total else 100
         # Back to the line's begin, and no rest of a longer name.
-        sys.stderr.write("\r%3d %%  %s\x1b[K" % (percent, path) if done < total else "\r\x1b[K")
-        sys.stderr.flush()
+        _write(sys.stderr, "\r%3d %%  %s\x1b[K" % (percent, path) if done < total else "\r\x1b[K")
 
     return show
 
@@ -381,8 +435,15 @@ def _show(report: Report, options: argparse.Namespace) -> None:
         text = findings.render_json(report.findings, command=options.command, **report.data)
     else:
         text = findings.render_text(report.findings, options.lang) + report.text.get(options.lang)
-    print(text, end="", flush=True)
+    _write(sys.stdout, text)
 
 
 def _complain(line: str) -> None:
-    print("%s: %s" % (PROGRAM, line), file=sys.stderr)
+    _write(sys.stderr, "%s: %s\n" % (PROGRAM, line))
+
+
+def _write(stream: Optional[TextIO], text: str) -> None:
+    # There is none when whoever called has closed it.
+    if stream is not None:
+        stream.write(text)
+        stream.flush()
