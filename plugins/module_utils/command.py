@@ -160,7 +160,8 @@ def _offsite_arguments(add: Add) -> None:
                   "copy 백업 복사, check 사본 점검, list 스냅샷 목록, fetch 되가져오기"))
     add("--read-all", action="store_true",
         help=Text("check: read everything back, not a part of it", "check: 일부가 아니라 전체를 다시 읽음"))
-    add("--snapshot", metavar="ID", help=Text("fetch: this snapshot instead of the newest", "fetch: 최신 대신 이 스냅샷"))
+    add("--snapshot", metavar="ID",
+        help=Text("fetch: this snapshot instead of the newest", "fetch: 최신 대신 이 스냅샷"))
     add("--directory", metavar="DIR",
         help=Text("fetch: to this new directory instead of one beside the backups",
                   "fetch: 백업 옆 대신 이 새 디렉터리로"))
