@@ -9,7 +9,7 @@ import time
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 from . import backup_store
-from .findings import PASS, WARN, Case, Finding, Rule, Text, pad, table, width
+from .findings import LANGUAGES, PASS, WARN, Case, Finding, Rule, Text, pad, size_text, table, width
 
 RULES = table(
     Rule("backups", Text("backups", "백업"), Text("there are some", "백업이 있음"), {
@@ -81,23 +81,19 @@ def _state(backup: backup_store.Backup) -> str:
 
 def render(listed: Sequence[Row]) -> Text:
     """The rows as columns for a person."""
-    return Text(*("".join(line.rstrip() + "\n" for line in _columns(
-        [(row.target, _when(row.taken_at), "+".join(row.kinds), STATES[row.state].get(lang), _size(row.size), row.name)
-         for row in listed])) for lang in ("en", "ko")))
+    return Text(*(_columns([_cells(row, lang) for row in listed]) for lang in LANGUAGES))
 
 
-def _columns(lines: Sequence[Sequence[str]]) -> List[str]:
+def _cells(row: Row, lang: str) -> Sequence[str]:
+    return (row.target, _when(row.taken_at), "+".join(row.kinds), STATES[row.state].get(lang), size_text(row.size),
+            row.name)
+
+
+def _columns(lines: Sequence[Sequence[str]]) -> str:
     widths = [max(width(cell) for cell in column) for column in zip(*lines)]
-    return ["  ".join(pad(cell, columns) for cell, columns in zip(line, widths)) for line in lines]
+    return "".join("  ".join(pad(cell, columns) for cell, columns in zip(line, widths)).rstrip() + "\n"
+                   for line in lines)
 
 
 def _when(moment: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
-
-
-def _size(size: int) -> str:
-    amount, units = float(size), ["B", "KiB", "MiB", "GiB", "TiB"]
-    while amount >= 1024 and len(units) > 1:
-        amount /= 1024
-        units.pop(0)
-    return "%.1f %s" % (amount, units[0]) if units[0] != "B" else "%d B" % size

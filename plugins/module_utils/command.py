@@ -9,6 +9,7 @@ does it. What it needs is imported in there: the command starts in no time whate
 from __future__ import annotations
 
 import argparse
+import functools
 import io
 import json
 import os
@@ -31,8 +32,10 @@ NEEDED = ("name", "project", "directory", "compose_file", "unit", "owner", "stat
 
 Description = Mapping[str, Any]
 Add = Callable[..., Any]
-# Does something to a target; tells meanwhile what a person who waits should know.
-Job = Callable[[str, Callable[[Text], None]], List[Finding]]
+# Says to a person who waits what is going on.
+Tell = Callable[[Text], None]
+# Does something to a target.
+Job = Callable[[str, Tell], List[Finding]]
 
 RULES = table(
     Rule("job-log", Text("log", "로그"), Text("{path} can be written", "{path}에 쓸 수 있음"), {
@@ -155,7 +158,7 @@ def _backups(options: argparse.Namespace, description: Description) -> Report:
 
 
 def _offsite_arguments(add: Add) -> None:
-    add("action", choices=tuple(_OFFSITE), metavar="ACTION",
+    add("action", choices=("copy", "check", "list", "fetch"), metavar="ACTION",
         help=Text("copy: copy the backups; check: prove the copy; list: list the snapshots; fetch: bring one back",
                   "copy 백업 복사, check 사본 점검, list 스냅샷 목록, fetch 되가져오기"))
     add("--read-all", action="store_true",
@@ -171,36 +174,18 @@ def _offsite(options: argparse.Namespace, description: Description) -> Report:
     for name, action in (("read_all", "check"), ("snapshot", "fetch"), ("directory", "fetch")):
         if getattr(options, name) and options.action != action:
             raise WrongUsage(MESSAGES["argument"].fill(name="--" + name.replace("_", "-"), action=action))
-    from . import dotenv, files
+    from . import dotenv, files, offsite
 
-    env_values = dotenv.parse(files.read_text(os.path.join(description["directory"], ".env")) or "")
-    return _OFFSITE[options.action](options, description, env_values)
-
-
-def _offsite_list(options: argparse.Namespace, description: Description, env_values: Mapping[str, str]) -> Report:
-    from . import offsite
-
-    listed, found = offsite.snapshots(description, env_values)
-    return Report(found, offsite.render(listed), {"snapshots": [snapshot._asdict() for snapshot in listed]})
-
-
-def _offsite_job(options: argparse.Namespace, description: Description, env_values: Mapping[str, str]) -> Report:
-    from . import offsite
-
-    def job(action: str, tell: Callable[[Text], None]) -> List[Finding]:
-        if action == "copy":
-            return offsite.copy(description, env_values, tell)
-        if action == "check":
-            return offsite.check(description, env_values, options.read_all)
-        return offsite.fetch(description, env_values, options.snapshot or "latest", options.directory)
-
-    return Report(_logged(options, options.action, job, JobLog(description["log_directory"], "offsite.log",
-                                                               description["owner"])))
-
-
-_OFFSITE: Dict[str, Callable[[argparse.Namespace, Description, Mapping[str, str]], Report]] = {
-    "copy": _offsite_job, "check": _offsite_job, "list": _offsite_list, "fetch": _offsite_job,
-}
+    values = dotenv.parse(files.read_text(os.path.join(description["directory"], ".env")) or "")
+    if options.action == "list":
+        listed, found = offsite.snapshots(description, values)
+        return Report(found, offsite.render(listed), {"snapshots": [snapshot._asdict() for snapshot in listed]})
+    jobs: Dict[str, Callable[[Tell], List[Finding]]] = {
+        "copy": lambda tell: offsite.copy(description, values, tell),
+        "check": lambda tell: offsite.check(description, values, options.read_all),
+        "fetch": lambda tell: offsite.fetch(description, values, options.snapshot or "latest", options.directory),
+    }
+    return Report(_logged(options, description, "offsite " + options.action, "offsite.log", jobs[options.action]))
 
 
 def _targets_argument(add: Add) -> None:
@@ -237,33 +222,33 @@ def _each_target(options: argparse.Namespace, description: Description, job: Job
     """A job, target after target, each with its log. What breaks one does not keep the others from being done."""
     found: List[Finding] = []
     for target in _targets(options, description):
-        found += _logged(options, target, job, JobLog(description["log_directory"], target + "-backup.log",
-                                                      description["owner"]))
+        found += _logged(options, description, "%s %s" % (options.command, target), target + "-backup.log",
+                         functools.partial(job, target))
     return Report(found)
 
 
-def _logged(options: argparse.Namespace, target: str, job: Job, log: JobLog) -> List[Finding]:
-    found = list(_one_target(options, target, job, log))
-    if log.error:
-        found.append(RULES["job-log"].finding("not-written", path=log.path, directory=log.directory, error=log.error))
-    return found
+def _logged(options: argparse.Namespace, description: Description, subject: str, log_name: str,
+            job: Callable[[Tell], List[Finding]]) -> List[Finding]:
+    """Does a job and appends to a log what it finds, even that it broke. A log that fails is only a warning."""
+    log = JobLog(description["log_directory"], log_name, description["owner"])
 
-
-def _one_target(options: argparse.Namespace, target: str, job: Job, log: JobLog) -> List[Finding]:
     def tell(text: Text) -> None:
         log.write(text.get(options.lang))
         _tell(text.get(options.lang))
 
     log.write(options.line)
-    _tell("%s %s …" % (options.command, target))
+    _tell(subject + " …")
     try:
-        found = job(target, tell)
+        found = job(tell)
+        log.write(findings.render_text(found, options.lang))
     except Exception as problem:
-        return [_stopped(problem, "%s %s" % (options.command, target), log)]
+        found = [_stopped(problem, subject, log)]
     except BaseException:
         log.write("stopped from outside before its end")
         raise
-    log.write(findings.render_text(found, options.lang))
+    if log.error:
+        found = found + [RULES["job-log"].finding("not-written", path=log.path, directory=log.directory,
+                                                  error=log.error)]
     return found
 
 
