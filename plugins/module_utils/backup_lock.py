@@ -30,6 +30,8 @@ CASES: Dict[str, Case] = {
                                        "다른 작업({holder})을 {minutes}분 기다리다가 포기함"),
                             Text("see what it does: sudo lslocks; run this again when it has ended",
                                  "무엇을 하는지 확인하세요: sudo lslocks; 끝난 뒤 다시 실행하세요")),
+    "deploy-running": Case(FAIL, Text("a deploy is at work (PID {pid})", "배포가 진행 중임(PID {pid})"),
+                           Text("run this again when it has ended", "끝난 뒤 다시 실행하세요")),
 }
 _WAITING = Text("waiting for another job to end: {holder}", "다른 작업이 끝나기를 기다리는 중: {holder}")
 
@@ -78,3 +80,14 @@ def _taken(stream: IO[str], holder: str) -> bool:
 def _holder(stream: IO[str]) -> str:
     stream.seek(0)
     return stream.read().strip() or "?"
+
+
+@contextlib.contextmanager
+def no_deploy(description: Mapping[str, Any]) -> Iterator[None]:
+    """Keeps deploys from starting, for the length of the block, what a restore has stopped."""
+    directory = os.path.join(description["state_directory"], "deploy")
+    files.make_directory(directory, 0o700)
+    with _open(directory, "lock") as deploy:
+        if not _taken(deploy, str(os.getpid())):
+            raise BackupError("deploy-running", pid=_holder(deploy))
+        yield
