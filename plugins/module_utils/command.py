@@ -66,6 +66,9 @@ MESSAGES = {
     "target": Text("unknown target '{target}'; known: {known}",
                    "알 수 없는 백업 대상 '{target}'. 가능한 대상: {known}"),
     "argument": Text("{name} goes with 'offsite {action}' only", "{name}은(는) 'offsite {action}'에만 쓸 수 있습니다"),
+    "one-target": Text("--name goes with one target: coinpilot-ops restore-rehearsal TARGET --name NAME",
+                       "--name은 대상 하나와 함께 쓰세요: coinpilot-ops restore-rehearsal 대상 --name 이름"),
+    "confirm": Text("To go on, type this host's name", "계속하려면 이 호스트의 이름을 입력하세요"),
     "not-shown": Text("the report could not be shown: {error}", "결과를 출력하지 못했습니다: {error}"),
 }
 # What argparse says, and the same in Korean; what is not listed is shown as argparse says it.
@@ -150,6 +153,67 @@ def _checksum(options: argparse.Namespace, description: Description) -> Report:
     return Report(result.findings, data={"files": result.entries, "totals": result.totals})
 
 
+def _rehearsal_arguments(add: Add) -> None:
+    _targets_argument(add)
+    add("--name", metavar="NAME", default="",
+        help=Text("this backup instead of the newest good one", "최신 정상 백업 대신 이 백업"))
+    _from_argument(add)
+
+
+def _rehearsal(options: argparse.Namespace, description: Description) -> Report:
+    from . import backup_rehearsal
+
+    if options.name and len(_targets(options, description)) != 1:
+        raise WrongUsage(MESSAGES["one-target"])
+    return _each_target(options, description, lambda target, tell: backup_rehearsal.run(
+        description, target, options.name, options.root, tell))
+
+
+def _restore_arguments(add: Add) -> None:
+    add("target", metavar="TARGET", help=Text("what is to be restored, e.g. postgres", "복구 대상. 예: postgres"))
+    add("name", nargs="?", metavar="NAME", default="",
+        help=Text("the backup's name; without one, those there are get listed", "백업 이름. 생략하면 목록만 표시"))
+    _from_argument(add)
+    add("--confirm", metavar="HOST", help=Text("this host's name, instead of being asked for it",
+                                               "묻지 않고 진행하려면 이 호스트의 이름"))
+    add("--from-host", metavar="HOST", default="",
+        help=Text("the host, now lost, whose backup it is", "이 백업을 만든, 지금은 없는 호스트의 이름"))
+    add("--accept-suspect", action="store_true",
+        help=Text("restore even a suspect backup", "의심 표시된 백업이라도 복구"))
+    add("--without-safety-backup", action="store_true",
+        help=Text("do not back up what is there now", "지금 있는 데이터를 백업하지 않음"))
+
+
+def _restore(options: argparse.Namespace, description: Description) -> Report:
+    from . import backup_restore
+
+    options.targets = [options.target]
+    _targets(options, description)
+    if not options.name:
+        found, text, rows = backup_restore.listing(description, options.target, options.root)
+        return Report(found, text, {"backups": [row._asdict() for row in rows]})
+    wish = backup_restore.Wish(options.target, options.name, options.root, options.from_host, options.accept_suspect,
+                               options.without_safety_backup)
+    return _each_target(options, description, lambda target, tell: backup_restore.run(
+        description, wish, lambda text: _confirmed(text, options), tell))
+
+
+def _confirmed(text: Text, options: argparse.Namespace) -> str:
+    """The host's name as --confirm or a person says it, who is shown what is going to happen."""
+    if options.confirm is not None:
+        return str(options.confirm)
+    if sys.stdin is None or not sys.stdin.isatty():
+        return ""
+    _write(sys.stderr, "%s\n%s: " % (text.get(options.lang), MESSAGES["confirm"].get(options.lang)))
+    return sys.stdin.readline()
+
+
+def _from_argument(add: Add) -> None:
+    add("--from", dest="root", metavar="DIR", default="",
+        help=Text("another directory that holds backups, e.g. one fetched from off-site",
+                  "다른 백업 디렉터리(예: 외부에서 되가져온 것)"))
+
+
 def _backups(options: argparse.Namespace, description: Description) -> Report:
     from . import backup_list
 
@@ -204,6 +268,9 @@ COMMANDS: Dict[str, SubCommand] = {
     "checksum": SubCommand(Text("is every backup file as it was written?", "백업 파일이 기록될 때 그대로인지 검증"),
                            _checksum_arguments, _checksum),
     "backups": SubCommand(Text("list the backups there are", "백업 목록 표시"), _targets_argument, _backups),
+    "restore-rehearsal": SubCommand(Text("prove the newest backups by restoring them in a scratch place",
+                                         "최신 백업을 임시 위치에 복구해 검증"), _rehearsal_arguments, _rehearsal),
+    "restore": SubCommand(Text("restore a backup for real", "실제 복구"), _restore_arguments, _restore),
     "offsite": SubCommand(Text("copies of the backups in a bucket elsewhere", "외부 버킷의 백업 사본"),
                           _offsite_arguments, _offsite),
 }

@@ -95,7 +95,7 @@ def test_the_file_runs_as_it_is(program: Path, tmp_path: Path) -> None:
 def test_every_command_has_help_without_root(run: Program, lang: str) -> None:
     shown = run("--lang", lang, "--help", uid=1000)
     assert shown.returncode == 0 and shown.stderr == ""
-    for name in ("verify", "backup", "checksum", "backups"):
+    for name in ("verify", "backup", "checksum", "backups", "restore-rehearsal", "restore", "offsite"):
         assert name in shown.stdout
         of_command = run(name, "--help", "--lang", lang, uid=1000)
         assert of_command.returncode == 0 and of_command.stdout.startswith(f"usage: coinpilot-ops {name} ")
@@ -112,12 +112,19 @@ def test_every_command_has_help_without_root(run: Program, lang: str) -> None:
     (["backups", "mysql"], "unknown target 'mysql'; known: postgres, redis",
      "알 수 없는 백업 대상 'mysql'. 가능한 대상: postgres, redis"),
     (["backup", "../etc"], "unknown target '../etc'", "알 수 없는 백업 대상 '../etc'"),
+    (["restore", "mysql"], "unknown target 'mysql'", "알 수 없는 백업 대상 'mysql'"),
+    (["restore"], "required: TARGET", "빠진 인자: TARGET"),
+    (["restore-rehearsal", "--name", "x"], "--name goes with one target", "--name은 대상 하나와"),
+    (["offsite", "copy", "--read-all"], "--read-all goes with 'offsite check' only", "에만 쓸 수 있습니다"),
     (["checksum", "--path", "/nonexistent"], "/nonexistent", "/nonexistent"),
 ])
 def test_wrong_usage_is_one_line(run: Program, arguments: list[str], english: str, korean: str) -> None:
     assert english in one_line(run(*arguments))
-    assert korean in one_line(run(*arguments, lang="ko_KR.UTF-8"))
     assert korean in one_line(run("--lang", "ko", *arguments))
+
+
+def test_the_language_of_the_locale(run: Program) -> None:
+    assert "root 권한" in one_line(run("verify", uid=1000, lang="ko_KR.UTF-8"))
 
 
 def test_it_wants_root(run: Program) -> None:
