@@ -57,6 +57,9 @@ CASES: Dict[str, Case] = {
                                     "n8n {what} 내보내기: {wanted}개 중 {found}개"),
                          Text("nothing was saved; see with: docker exec {container} n8n export:{word} --all",
                               "저장하지 않았습니다. 원인 확인: docker exec {container} n8n export:{word} --all")),
+    "exports-missing": Case(FAIL, Text("{backup} holds n8n's exports of {found} of the {wanted} {what}",
+                                       "{backup}에 n8n {what} 내보내기 {wanted}개 중 {found}개만 있음"),
+                            Text("use another backup", "다른 백업을 사용하세요")),
     "not-readable": Case(FAIL, Text("n8n read {found} of the {wanted} {what} in {backup}",
                                     "{backup}의 {what} {wanted}개 중 {found}개만 n8n이 읽음"),
                          Text("use another backup", "다른 백업을 사용하세요")),
@@ -98,7 +101,7 @@ def take(job: Job, base: str, way: archive.Compression, source: Source) -> Taken
         counts = backup_sqlite.prove(path)
         exports = backup_sqlite.new_directory(packed, EXPORT, service)
         _export(job, service, _clone(data, work, service), exports, counts)
-        details = {**_details(path), **_exported(path, exports, service)}
+        details = {**_details(path), **_exported(path, exports, "not-exported", container=service.name)}
         return Taken([take_directory(packed, base, way)], counts, details)
 
 
@@ -133,7 +136,7 @@ def _unpack(job: Job, service: Container, backup: backup_store.Backup, work: str
     _key(os.path.join(staged, CONFIG), "%s: %s" % (backup.path, CONFIG))
     details = _details(path)
     if backup.own:
-        details.update(_exported(path, os.path.join(unpacked, EXPORT), service))
+        details.update(_exported(path, os.path.join(unpacked, EXPORT), "exports-missing", backup=backup.path))
     version, read = _read(job, service, _clone(staged, work, service), backup, counts)
     for what in KINDS:
         if read.get(what, 0) != details[what]:
@@ -188,14 +191,13 @@ def _ids(path: str, kind: Kind) -> Set[str]:
     return {str(row[0]) for row in backup_sqlite.ask(path, "SELECT id FROM %s" % kind.table)}
 
 
-def _exported(path: str, exports: str, service: Container) -> Dict[str, int]:
+def _exported(path: str, exports: str, case: str, **values: str) -> Dict[str, int]:
     """How many were exported, which must be all: n8n may say that it failed and still end well."""
     details = {}
     for what, kind in KINDS.items():
         wanted, found = _ids(path, kind), _ids_of_files(os.path.join(exports, what))
         if found != wanted:
-            raise BackupError("not-exported", what=what, word=kind.word, found=len(found & wanted),
-                              wanted=len(wanted), container=service.name)
+            raise BackupError(case, what=what, word=kind.word, found=len(found & wanted), wanted=len(wanted), **values)
         details["exported_" + what] = len(found)
     return details
 

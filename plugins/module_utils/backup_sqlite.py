@@ -55,8 +55,10 @@ CASES: Dict[str, Case] = {
                                 "서비스를 재시작하면 중단된 트랜잭션이 되돌려집니다. 그 뒤 다시 실행하세요")),
     "damaged-backup": Case(FAIL, Text("the database in {backup} is damaged: {said}",
                                       "{backup} 안의 데이터베이스 손상: {said}"),
-                           Text("use another backup: this one was copied while its service was writing",
-                                "서비스가 쓰는 중에 복사된 백업입니다. 다른 백업을 사용하세요")),
+                           Text("use another backup; a file that was copied while its service wrote to it is often "
+                                "damaged like this",
+                                "다른 백업을 사용하세요. 서비스가 쓰는 중에 복사한 파일은 이렇게 손상되는 경우가 "
+                                "많습니다")),
     "not-in-backup": Case(FAIL, Text("there is no {name} in {backup}", "{backup}에 {name}이(가) 없음"),
                           Text("use another backup", "다른 백업을 사용하세요")),
     "not-restored": Case(FAIL, Text("{container} runs, but not with the backup's data: {what} has {found} rows, not "

@@ -246,6 +246,17 @@ def test_what_n8n_cannot_read_is_not_restored(n8n: Job, engine: Engine, scratch:
     assert engine.told == []
 
 
+def test_exports_that_have_gone_are_missed(n8n: Job) -> None:
+    backup, _taken = take(n8n, backup_n8n)
+    out = Path(backup.directory, "out")
+    out.mkdir()
+    archive.unpack(backup.path, str(out))
+    (out / "export" / "workflows" / "w1.json").unlink()
+    os.unlink(backup.path)
+    archive.write_directory(str(out), backup.path, archive.best())
+    assert refusal(backup_n8n.rehearse, n8n, backup) == "exports-missing"
+
+
 def test_a_key_that_the_container_would_refuse_is_not_restored(n8n: Job, engine: Engine) -> None:
     backup, _taken = take(n8n, backup_n8n)
     engine.environment.append("N8N_ENCRYPTION_KEY=other")
