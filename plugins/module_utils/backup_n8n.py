@@ -147,7 +147,8 @@ def _unpack(job: Job, service: Container, backup: backup_store.Backup, work: str
 
 def _is_data(name: str) -> bool:
     """Whether a name at the top of the volume is to be kept: all is that is no log, mark of a run, or cache."""
-    return not (backup_volume.is_ours(name) or name.endswith(".log") or name in ("crash.journal", ".cache"))
+    return not (backup_volume.is_ours(name) or name.startswith("n8nEventLog") or name.endswith(".log")
+                or name in ("crash.journal", ".cache"))
 
 
 def _kept(directory: str) -> List[str]:

@@ -135,6 +135,7 @@ def n8n(volume: Path, engine: Engine, scratch: Scratch, tmp_path: Path) -> Job:
     (volume / "config").write_text(json.dumps({"encryptionKey": KEY}))
     (volume / "config").chmod(0o600)
     for name in ("binaryData/w1/1", "nodes/package.json", "export/mine", "n8nEventLog.log", "crash.journal",
+                 "n8nEventLog.recoveryInProgress",
                  ".before-restore-20260101T000000Z/old"):
         (volume / name).parent.mkdir(parents=True, exist_ok=True)
         (volume / name).write_text(name)
