@@ -49,7 +49,7 @@ class Compression(NamedTuple):
 
 # Best first. Each keeps a checksum of the content, which unpacking compares.
 WAYS = (
-    Compression("zstd -3", ".zst", ("zstd", "-3", "-T0", "--check", "-qc"), ("zstd", "-dqc")),
+    Compression("zstd -6", ".zst", ("zstd", "-6", "-T0", "--check", "-qc"), ("zstd", "-dqc")),
     Compression("pigz", ".gz", ("pigz", "-c"), ("pigz", "-dc")),
     Compression("gzip", ".gz", ("gzip", "-c"), ("gzip", "-dc")),
 )
