@@ -16,12 +16,11 @@ import os
 import re
 import signal
 import sys
-import traceback
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, TextIO
 
-from . import findings
-from .findings import NOTHING, UNKNOWN, WARN, Case, Finding, Rule, Text, table
-from .job_log import JobLog
+from . import findings, job_log
+from .findings import NOTHING, Finding, Text
+from .job_log import JobLog, Tell
 
 PROGRAM = "coinpilot-ops"
 DESCRIPTION = "/etc/coinpilot/stack.json"
@@ -32,25 +31,8 @@ NEEDED = ("name", "project", "directory", "compose_file", "unit", "owner", "stat
 
 Description = Mapping[str, Any]
 Add = Callable[..., Any]
-# Says to a person who waits what is going on.
-Tell = Callable[[Text], None]
 # Does something to a target.
 Job = Callable[[str, Tell], List[Finding]]
-
-RULES = table(
-    Rule("job-log", Text("log", "로그"), Text("{path} can be written", "{path}에 쓸 수 있음"), {
-        "not-written": Case(WARN, Text("could not be written: {error}", "쓰지 못함: {error}"),
-                            Text("the job itself was done; look at: ls -ld {directory}; df -h {directory}",
-                                 "작업은 수행되었습니다. 확인: ls -ld {directory}; df -h {directory}")),
-    }),
-    Rule("command", Text("command", "명령"), Text("it ends by itself", "스스로 끝남"), {
-        "stopped": Case(UNKNOWN, Text("stopped by an error of its own: {error}", "자체 오류로 중단됨: {error}"),
-                        Text("report it, with the end of {log}", "{log}의 끝부분과 함께 알려 주세요")),
-        "unlogged": Case(UNKNOWN, Text("stopped by an error of its own: {error}", "자체 오류로 중단됨: {error}"),
-                         Text("report it; {log} could not be written: {why}",
-                              "이 내용을 알려 주세요. {log}에는 쓰지 못했습니다: {why}")),
-    }),
-)
 
 MESSAGES = {
     "help": Text("{said}; help: {program} --help", "{said}. 도움말: {program} --help"),
@@ -296,27 +278,10 @@ def _each_target(options: argparse.Namespace, description: Description, job: Job
 
 def _logged(options: argparse.Namespace, description: Description, subject: str, log_name: str,
             job: Callable[[Tell], List[Finding]]) -> List[Finding]:
-    """Does a job and appends to a log what it finds, even that it broke. A log that fails is only a warning."""
+    """Does a job with a log, and shows on a terminal what it tells."""
     log = JobLog(description["log_directory"], log_name, description["owner"])
-
-    def tell(text: Text) -> None:
-        log.write(text.get(options.lang))
-        _tell(text.get(options.lang))
-
-    log.write(options.line)
     _tell(subject + " …")
-    try:
-        found = job(tell)
-        log.write(findings.render_text(found, options.lang))
-    except Exception as problem:
-        found = [_stopped(problem, subject, log)]
-    except BaseException:
-        log.write("stopped from outside before its end")
-        raise
-    if log.error:
-        found = found + [RULES["job-log"].finding("not-written", path=log.path, directory=log.directory,
-                                                  error=log.error)]
-    return found
+    return job_log.do(job, log, subject, options.line, options.lang, _tell)
 
 
 def _tell(line: str) -> None:
@@ -336,14 +301,6 @@ def _progress() -> Optional[Callable[[int, int, str], None]]:
         _write(sys.stderr, "\r%3d %%  %s\x1b[K" % (percent, path) if done < total else "\r\x1b[K")
 
     return show
-
-
-def _stopped(problem: Exception, subject: str, log: JobLog) -> Finding:
-    log.write("".join(traceback.format_exception(type(problem), problem, problem.__traceback__)))
-    said = (str(problem).strip().splitlines() or [""])[0]
-    error = "%s: %s" % (type(problem).__name__, said) if said else type(problem).__name__
-    return RULES["command"].finding("unlogged" if log.error else "stopped", subject, error=error, log=log.path,
-                                    why=log.error)
 
 
 # The command line ----------------------------------------------------------------------------------------------------
@@ -455,7 +412,7 @@ def _run(arguments: Sequence[str], lang: str) -> int:
         raise
     except Exception as problem:
         log = JobLog(description["log_directory"], PROGRAM + ".log", description["owner"])
-        _complain(_stopped(problem, options.command, log).line(lang))
+        _complain(job_log.stopped(problem, options.command, log).line(lang))
         return COULD_NOT_TELL
     _show(report, options)
     return findings.exit_code(report.findings)

@@ -8,7 +8,28 @@ import os
 import pwd
 import stat
 import time
-from typing import Optional
+import traceback
+from typing import Callable, List, Optional
+
+from .findings import UNKNOWN, WARN, Case, Finding, Rule, Text, render_text, table
+
+# Says to a person who waits what is going on.
+Tell = Callable[[Text], None]
+
+RULES = table(
+    Rule("job-log", Text("log", "로그"), Text("{path} can be written", "{path}에 쓸 수 있음"), {
+        "not-written": Case(WARN, Text("could not be written: {error}", "쓰지 못함: {error}"),
+                            Text("the job itself was done; look at: ls -ld {directory}; df -h {directory}",
+                                 "작업은 수행되었습니다. 확인: ls -ld {directory}; df -h {directory}")),
+    }),
+    Rule("command", Text("command", "명령"), Text("it ends by itself", "스스로 끝남"), {
+        "stopped": Case(UNKNOWN, Text("stopped by an error of its own: {error}", "자체 오류로 중단됨: {error}"),
+                        Text("report it, with the end of {log}", "{log}의 끝부분과 함께 알려 주세요")),
+        "unlogged": Case(UNKNOWN, Text("stopped by an error of its own: {error}", "자체 오류로 중단됨: {error}"),
+                         Text("report it; {log} could not be written: {why}",
+                              "이 내용을 알려 주세요. {log}에는 쓰지 못했습니다: {why}")),
+    }),
+)
 
 
 class JobLog:
@@ -58,3 +79,37 @@ class JobLog:
                 data = data[os.write(descriptor, data):]
         finally:
             os.close(descriptor)
+
+
+def do(job: Callable[[Tell], List[Finding]], log: JobLog, subject: str, line: str, lang: str,
+       show: Callable[[str], None] = lambda text: None) -> List[Finding]:
+    """Does a job and appends to a log what it finds, even that it broke. A log that fails is only a warning.
+
+    ``line`` is what was called; ``show`` gets what the job tells meanwhile.
+    """
+    def tell(text: Text) -> None:
+        log.write(text.get(lang))
+        show(text.get(lang))
+
+    log.write(line)
+    try:
+        found = job(tell)
+        log.write(render_text(found, lang))
+    except Exception as problem:
+        found = [stopped(problem, subject, log)]
+    except BaseException:
+        log.write("stopped from outside before its end")
+        raise
+    if log.error:
+        found = found + [RULES["job-log"].finding("not-written", path=log.path, directory=log.directory,
+                                                  error=log.error)]
+    return found
+
+
+def stopped(problem: Exception, subject: str, log: JobLog) -> Finding:
+    """What an error that nobody thought of is to a person; all of it goes into the log."""
+    log.write("".join(traceback.format_exception(type(problem), problem, problem.__traceback__)))
+    said = (str(problem).strip().splitlines() or [""])[0]
+    error = "%s: %s" % (type(problem).__name__, said) if said else type(problem).__name__
+    return RULES["command"].finding("unlogged" if log.error else "stopped", subject, error=error, log=log.path,
+                                    why=log.error)
