@@ -14,7 +14,17 @@ import socket
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from . import archive, backup_lock, backup_retention, backup_state, backup_store, container, dotenv, files
+from . import (
+    archive,
+    backup_journal,
+    backup_lock,
+    backup_retention,
+    backup_state,
+    backup_store,
+    container,
+    dotenv,
+    files,
+)
 from .backup_engines import CASES as ENGINE_CASES
 from .backup_engines import ENGINES
 from .backup_errors import BackupError
@@ -59,7 +69,7 @@ RULES = table(
         "directory": Case(FAIL, Text("{directory} cannot be used: {said}", "{directory}을(를) 쓸 수 없음: {said}"),
                           Text("it must be a directory of this host's own disk that root can write to",
                                "root가 쓸 수 있는 이 호스트의 실제 디렉터리여야 합니다")),
-        **ENGINE_CASES, **archive.CASES, **backup_lock.CASES, **container.CASES,
+        **ENGINE_CASES, **archive.CASES, **backup_journal.CASES, **backup_lock.CASES, **container.CASES,
     }),
     Rule("backup-retention", Text("retention", "보관"), Text("{daily} days and {weekly} weeks",
                                                            "일간 {daily}일, 주간 {weekly}주"), {
@@ -115,6 +125,7 @@ class Taking:
         taken: Optional[Backup] = None
         prune = False
         try:
+            backup_journal.refuse_unfinished(self.job.description, self.job.target)
             taken = self.take()
             outcome = [self._finding(case, **self._seen(taken)) for case in manifest_of(taken)["suspect"]]
             prune = not outcome

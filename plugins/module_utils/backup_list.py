@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
-from . import backup_store
+from . import backup_state, backup_store
 from .findings import LANGUAGES, PASS, WARN, Case, Finding, Rule, Text, pad, size_text, table, width
 
 RULES = table(
@@ -21,6 +21,7 @@ RULES = table(
 )
 
 STATES = {
+    "proven": Text("proven", "복구 확인됨"),
     "good": Text("good", "정상"),
     "suspect": Text("suspect", "의심"),
     "damaged": Text("damaged", "손상"),
@@ -47,7 +48,9 @@ def rows(description: Mapping[str, Any], targets: Sequence[str]) -> Tuple[List[R
     for target in targets:
         root = description["backup_directory"]
         try:
-            of_target = _rows(backup_store.listing(root, target, description["name"]))
+            state, _damage = backup_state.load(description["state_directory"], target)
+            proven = {proof["name"] for proof in state.get("proven", [])}
+            of_target = _rows(backup_store.listing(root, target, description["name"]), proven)
         except OSError as problem:
             found.append(RULES["backups"].unread(str(problem.strerror), target, directory=os.path.join(root, target)))
             continue
@@ -58,7 +61,7 @@ def rows(description: Mapping[str, Any], targets: Sequence[str]) -> Tuple[List[R
     return listed, found
 
 
-def _rows(backups: Sequence[backup_store.Backup]) -> List[Row]:
+def _rows(backups: Sequence[backup_store.Backup], proven: Collection[str]) -> List[Row]:
     """A weekly one is the daily one under a further name: both are one row."""
     by_name: Dict[str, Row] = {}
     for backup in backups:
@@ -66,16 +69,16 @@ def _rows(backups: Sequence[backup_store.Backup]) -> List[Row]:
             by_name[backup.name].kinds.append(backup.kind)
             continue
         paths = [os.path.join(backup.directory, name) for name in backup.files]
-        by_name[backup.name] = Row(backup.target, backup.name, backup.taken_at, [backup.kind], _state(backup),
+        by_name[backup.name] = Row(backup.target, backup.name, backup.taken_at, [backup.kind], _state(backup, proven),
                                    sum(os.path.getsize(path) for path in paths if os.path.exists(path)), paths)
     return list(by_name.values())
 
 
-def _state(backup: backup_store.Backup) -> str:
+def _state(backup: backup_store.Backup, proven: Collection[str]) -> str:
     if not backup.own:
         return "old"
     if backup_store.is_good(backup):
-        return "good"
+        return "proven" if backup.name in proven else "good"
     return "suspect" if backup.manifest is not None and backup.manifest["suspect"] else "damaged"
 
 

@@ -36,7 +36,7 @@ _ABSENT = "-"
 RULES = table(
     Rule("rehearsal", Text("restore rehearsal", "복구 리허설"),
          Text("restores in a scratch place, as its manifest says", "임시 위치에 복구되고 manifest와 내용이 같음"), {
-        **backup.RULES["backup"].cases, **backup_choice.CASES, **backup_journal.CASES,
+        **backup.RULES["backup"].cases, **backup_choice.CASES,
         "proven": Case(PASS, Text("{name}: restored, all {rows} rows or keys as in the manifest, {seconds} s",
                                   "{name}: 복구 확인, 행(키) {rows}개 모두 manifest와 같음, {seconds}초")),
         "loads": Case(PASS, Text("{name}: restored, {rows} rows or keys, {seconds} s; of an old format, which does not "
