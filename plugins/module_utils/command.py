@@ -9,6 +9,7 @@ does it. What it needs is imported in there: the command starts in no time whate
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import io
 import json
@@ -287,7 +288,9 @@ def _logged(options: argparse.Namespace, description: Description, subject: str,
 def _tell(line: str) -> None:
     """What is going on, for who waits at a terminal."""
     if sys.stderr is not None and sys.stderr.isatty():
-        _write(sys.stderr, line + "\n")
+        # A terminal that went away in the middle is no reason to stop.
+        with contextlib.suppress(OSError):
+            _write(sys.stderr, line + "\n")
 
 
 def _progress() -> Optional[Callable[[int, int, str], None]]:
@@ -298,7 +301,8 @@ def _progress() -> Optional[Callable[[int, int, str], None]]:
     def show(done: int, total: int, path: str) -> None:
         percent = 100 * done // total if total else 100
         # Back to the line's begin, and no rest of a longer name.
-        _write(sys.stderr, "\r%3d %%  %s\x1b[K" % (percent, path) if done < total else "\r\x1b[K")
+        with contextlib.suppress(OSError):
+            _write(sys.stderr, "\r%3d %%  %s\x1b[K" % (percent, path) if done < total else "\r\x1b[K")
 
     return show
 
