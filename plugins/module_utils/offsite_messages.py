@@ -70,7 +70,7 @@ TROUBLE = {
     "killed": Case(FAIL, Text("restic was ended by signal {signal}", "restic이 시그널 {signal}(으)로 종료됨"), _AGAIN),
     "hangs": Case(FAIL, Text("restic did not end in {hours} hours and was stopped",
                              "restic이 {hours}시간 안에 끝나지 않아 중단함"), _AGAIN),
-    "restic": Case(FAIL, Text("restic {job} failed: {said}", "restic {job} 실패: {said}"), _AGAIN),
+    "restic": Case(FAIL, Text("restic {command} failed: {said}", "restic {command} 실패: {said}"), _AGAIN),
     "unwritable": Case(FAIL, Text("{path} cannot be used: {said}", "{path}을(를) 쓸 수 없음: {said}"),
                        Text("look at the room and the mount: df -h {path}; findmnt -T {path}",
                             "공간과 마운트 상태를 확인하세요: df -h {path}; findmnt -T {path}")),

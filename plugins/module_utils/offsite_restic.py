@@ -36,11 +36,11 @@ _WORDS: Tuple[Tuple[str, str], ...] = (
     (r"quota|InsufficientStorage|StorageLimit|507", "full"),
     (r"no space left on device", "disk-full"),
     (r"Access ?Denied|signature we calculated|Access Key Id|Forbidden|not authorized", "denied"),
+    (r"dial tcp|connection re(?:fused|set)|no such host|i/o timeout|network is unreachable|Client\.Timeout|"
+     r"TLS handshake|server misbehaving", "unreachable"),
     (r"Is there a repository at the following location", "no-repository"),
     (r"repository contains errors|does not match|ciphertext verification|invalid data returned|not found in the index",
      "damaged"),
-    (r"dial tcp|connection re(?:fused|set)|no such host|i/o timeout|unexpected EOF|unreachable|Client\.Timeout|"
-     r"TLS handshake|server misbehaving", "unreachable"),
 )
 
 
@@ -138,7 +138,7 @@ class Restic:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return BackupError(case_of(code, text), said=last_line(text), server=self._server, bucket=self._bucket,
-                           job=job, signal=-code, cache=self._cache, holder=lock_holder(text))
+                           command=job, signal=-code, cache=self._cache, holder=lock_holder(text))
 
 
 def _end(process: subprocess.Popen) -> None:
