@@ -9,8 +9,8 @@ short_description: What is wrong with the description of the stack
 version_added: 0.1.0
 author: The CoinPilot operators
 description:
-  - Judges C(stack_services) and C(stack_service_overrides); reads nothing but them.
-positional: _input, overrides
+  - Judges C(stack_services), C(stack_service_overrides) and C(stack_backup_targets); reads nothing but them.
+positional: _input, overrides, backup_targets
 options:
   _input:
     description: The services, by name.
@@ -18,6 +18,10 @@ options:
     required: true
   overrides:
     description: What this installation changes of them, by service.
+    type: dict
+    required: true
+  backup_targets:
+    description: What is backed up, by target.
     type: dict
     required: true
   language:
@@ -33,7 +37,9 @@ seealso:
 EXAMPLES = r"""
 - name: Stop when the description of the stack cannot be used
   ansible.builtin.assert:
-    that: stack_services | coinpilot.ops.description_problems(stack_service_overrides) | length == 0
+    that: problems | length == 0
+  vars:
+    problems: "{{ stack_services | coinpilot.ops.description_problems(stack_service_overrides, stack_backup_targets) }}"
 """
 
 RETURN = r"""
@@ -45,11 +51,13 @@ _value:
 
 from typing import Any, Callable, Dict, List
 
+from ansible_collections.coinpilot.ops.plugins.module_utils import backup_targets as targets
 from ansible_collections.coinpilot.ops.plugins.module_utils import description
 
 
-def description_problems(services: Any, overrides: Any, language: str = "en") -> List[str]:
-    return [description.line(finding, language) for finding in description.problems(services, overrides)]
+def description_problems(services: Any, overrides: Any, backup_targets: Any, language: str = "en") -> List[str]:
+    found = description.problems(services, overrides) or targets.problems(backup_targets, services)
+    return [description.line(finding, language) for finding in found]
 
 
 class FilterModule:

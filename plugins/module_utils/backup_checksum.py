@@ -33,7 +33,7 @@ from .backup_reading import (
     parse_partial,
     shown,
 )
-from .findings import FAIL, PASS, UNKNOWN, WORST_FIRST, Finding, Text
+from .findings import FAIL, PASS, UNKNOWN, WORST_FIRST, Finding, Text, size_text
 
 __all__ = ["CASES", "RULES", "Result", "World", "gather", "judge", "refusal"]
 
@@ -157,7 +157,7 @@ def judge(world: World) -> Result:
 
 def _good(target: str, good: Sequence[_Entry], checked: Sequence[_Entry]) -> Finding:
     sizes = {entry.seen.inode: entry.seen.size for entry in good if entry.seen}
-    return RULES["backup-target"].finding("good", target, good=len(good), size=human_size(sum(sizes.values())),
+    return RULES["backup-target"].finding("good", target, good=len(good), size=size_text(sum(sizes.values())),
                                           files=sum(entry.is_data for entry in checked))
 
 
@@ -373,22 +373,11 @@ def _judge_sizes(entries: Iterable[_Entry]) -> None:
             if len(before) >= HISTORY_LEAST:
                 median = statistics.median(before[-HISTORY:])
                 if size < SMALL * median:
-                    small.append((entry, human_size(size), human_size(median)))
+                    small.append((entry, size_text(size), size_text(median)))
                     continue
             before.append(size)
         for entry, actual, usual in small:
             entry.add("too-small", size=actual, median=usual)
-
-
-def human_size(count: float) -> str:
-    """A number of bytes for a person."""
-    if count < 1024:
-        return "%d B" % count
-    for unit in ("KiB", "MiB"):
-        count /= 1024
-        if count < 1024:
-            return "%.1f %s" % (count, unit)
-    return "%.1f GiB" % (count / 1024)
 
 
 def _duration(seconds: float) -> Text:

@@ -109,7 +109,7 @@ def last_due(schedule: str, now: float, utc_offset: float) -> float:
     """The last time, now or before, at which cron starts what has this schedule."""
     parts = schedule.split()
     # A schedule's values as cron reads them; Sunday is 0 and 7.
-    minutes, hours, days, months, weekdays = (cron._values(part, field) for part, field in zip(parts, cron.FIELDS))
+    minutes, hours, days, months, weekdays = (cron.values(part, field) for part, field in zip(parts, cron.FIELDS))
     local = datetime.fromtimestamp(now + utc_offset, timezone.utc)
     times = [(hour, minute) for hour in sorted(hours, reverse=True) for minute in sorted(minutes, reverse=True)]
     for back in range(_DAYS_BACK + 1):

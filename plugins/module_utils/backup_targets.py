@@ -1,44 +1,60 @@
 # Copyright (c) the CoinPilot operators
 # MIT License (see LICENSE)
-"""A job done with several targets, for modules: what breaks one does not keep the others from being done."""
+"""What the description may say of backups: which services, when, and who writes to them."""
 
 from __future__ import annotations
 
-import functools
-from typing import Any, Callable, Dict, List, Mapping, Sequence
+import re
+from typing import Any, List, Mapping
 
-from . import findings, job_log
 from .findings import FAIL, Case, Finding, Rule, Text, table
 
+VARIABLE = "stack_backup_targets"
+# Those that backup_engines has code for; named here so that the control machine need not load it.
+ENGINES = ("grafana", "n8n", "postgresql", "redis")
+KEYS = ("service", "schedule", "writers")
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*\Z")
+
 RULES = table(
-    Rule("backup-target", Text("backup target", "백업 대상"), Text("one of {known}", "{known} 중 하나"), {
-        "unknown": Case(FAIL, Text("not known; nothing was done", "알 수 없는 대상. 아무것도 하지 않음"),
-                        Text("name one of these: {known}", "다음 중에서 지정하세요: {known}")),
+    Rule("backup-target", Text("backup target", "백업 대상"),
+         Text("a service with a volume, a schedule and its writers", "볼륨이 있는 서비스, 예약 시간, 쓰기 서비스"), {
+        "not-a-mapping": Case(FAIL, Text("'{name}' must hold service, schedule and writers",
+                                         "'{name}'에는 service, schedule, writers가 있어야 합니다")),
+        "name": Case(FAIL, Text("'{name}' is no name for a target; use lower-case letters, digits and -",
+                                "'{name}'은(는) 대상 이름으로 쓸 수 없습니다. 소문자, 숫자, -만 쓰세요")),
+        "keys": Case(FAIL, Text("{name}: wrong or missing keys; write exactly: {known}",
+                                "{name}: 키가 잘못되었거나 빠졌습니다. 필요한 키: {known}")),
+        "service": Case(FAIL, Text("{name}: unknown service '{service}'; known: {known}",
+                                   "{name}: 알 수 없는 서비스 '{service}'. 가능한 이름: {known}")),
+        "engine": Case(FAIL, Text("{name}: the service '{service}' cannot be backed up; these engines can: {known}",
+                                  "{name}: '{service}' 서비스는 백업할 수 없습니다. 백업할 수 있는 엔진: {known}")),
     }),
 )
 
 
-def unknown(description: Mapping[str, Any], targets: Sequence[str]) -> List[Finding]:
-    """A finding for each name that is no target."""
-    known = description["backup"]["targets"]
-    return [RULES["backup-target"].finding("unknown", target, known=", ".join(known))
-            for target in targets if target not in known]
+def problems(targets: Any, services: Mapping[str, Any]) -> List[Finding]:
+    """What is wrong with the targets, for a description whose services are sound. Schedules are cron's to judge."""
+    if not isinstance(targets, Mapping):
+        return [_finding("not-a-mapping", VARIABLE)]
+    return [found for name, target in targets.items() for found in _problems_of(name, target, services)]
 
 
-def each(description: Mapping[str, Any], targets: Sequence[str], line: str, language: str,
-         job: Callable[[str, job_log.Tell], List[Finding]]) -> List[Finding]:
-    """Does a job with these targets, or with all where none is named; each has its log, as at the host's command."""
-    found = unknown(description, targets)
-    for target in [] if found else list(dict.fromkeys(targets)) or list(description["backup"]["targets"]):
-        log = job_log.JobLog(description["log_directory"], target + "-backup.log", description["owner"])
-        found = found + job_log.do(functools.partial(job, target), log, target, line, language)
-    return found
+def _problems_of(name: Any, target: Any, services: Mapping[str, Any]) -> List[Finding]:
+    if not isinstance(name, str) or not _NAME.match(name):
+        return [_finding("name", name)]
+    if not isinstance(target, Mapping):
+        return [_finding("not-a-mapping", name)]
+    if set(target) != set(KEYS) or not isinstance(target["writers"], list):
+        return [_finding("keys", name, known=", ".join(KEYS))]
+    unknown = [service for service in [target["service"], *target["writers"]] if service not in services]
+    if unknown:
+        return [_finding("service", name, service=unknown[0], known=", ".join(sorted(services)))]
+    service = services[target["service"]]
+    if service["engine"] not in ENGINES or "volume" not in service:
+        return [_finding("engine", name, service=target["service"], known=", ".join(ENGINES))]
+    return []
 
 
-def result(found: List[Finding], language: str) -> Dict[str, Any]:
-    """What a module returns."""
-    return {
-        "status": findings.worst(found),
-        "findings": [finding.as_dict() for finding in findings.sort(found)],
-        "report": findings.render_text(found, language),
-    }
+def _finding(case: str, name: Any, **values: Any) -> Finding:
+    return RULES["backup-target"].finding(case, VARIABLE, name=name, **values)

@@ -124,9 +124,11 @@ def _checksum(options: argparse.Namespace, description: Description) -> Report:
     from .backup_errors import BackupError
 
     root = options.path or description["backup_directory"]
-    targets = options.targets or None if options.path else _targets(options, description)
+    # A target that has no backup yet has no directory either.
+    expected = () if options.path else _targets(options, description)
     try:
-        world = backup_checksum.gather(root, description["name"], targets, progress=_progress())
+        world = backup_checksum.gather(root, description["name"], options.targets or None, progress=_progress(),
+                                       expected=expected)
     except BackupError as error:
         refused = backup_checksum.refusal(error)
         if options.path:

@@ -55,15 +55,15 @@ def problem(subject: str, schedule: Any) -> Optional[Finding]:
     parts = schedule.split()
     if len(parts) != len(FIELDS):
         return rule.finding("fields", subject, given=schedule, count=len(parts))
-    values: List[Set[int]] = []
+    allowed: List[Set[int]] = []
     for part, field in zip(parts, FIELDS):
-        chosen = _values(part, field)
+        chosen = values(part, field)
         if not chosen:
             return rule.finding("field", subject, given=schedule, field=field.title, part=part, low=field.low,
                                 high=field.high)
-        values.append(chosen)
+        allowed.append(chosen)
     # With a day of the week as well, cron takes either.
-    if parts[4] == "*" and all(min(values[2]) > _LONGEST.get(month, 31) for month in values[3]):
+    if parts[4] == "*" and all(min(allowed[2]) > _LONGEST.get(month, 31) for month in allowed[3]):
         return rule.finding("never", subject, given=schedule)
     return None
 
@@ -81,7 +81,7 @@ def problems(tree: Mapping[str, Any], prefix: str = "") -> List[Finding]:
     return found
 
 
-def _values(text: str, field: Field) -> Set[int]:
+def values(text: str, field: Field) -> Set[int]:
     """What a field stands for; nothing when cron could not use it."""
     if text.lower() in field.names:
         return {field.names.index(text.lower()) + field.low}
