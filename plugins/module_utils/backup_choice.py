@@ -40,8 +40,10 @@ CASES: Dict[str, Case] = {
                            Text("use an earlier one, or, if you know that it is right, add: --accept-suspect",
                                 "더 이전 백업을 사용하거나, 맞는 것이 확실하면 다음을 붙이세요: --accept-suspect")),
     "altered-backup": Case(FAIL, Text("{problem}", "{problem}"),
-                           Text("use another backup: sudo {command} restore {subject}",
-                                "다른 백업을 사용하세요: sudo {command} restore {subject}")),
+                           Text("take a new one: sudo {command} backup {subject}; the others there are: sudo {command} "
+                                "restore {subject}",
+                                "새로 백업하세요: sudo {command} backup {subject}. 다른 백업 목록: sudo {command} "
+                                "restore {subject}")),
 }
 
 
