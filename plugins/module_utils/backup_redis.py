@@ -30,6 +30,7 @@ ANSWER, PATIENCE, LOADING, SNAPSHOT = 30, 60, 900, 900
 SNAPSHOT_FILE = "dump.rdb"
 
 CASES: Dict[str, Case] = {
+    **backup_volume.CASES,
     "no-access": Case(FAIL, Text("Redis in {container} wants a password: {said}",
                                  "{container}의 Redis가 비밀번호를 요구함: {said}"),
                       Text("give the service the variable REDISCLI_AUTH in its environment",
@@ -188,8 +189,8 @@ def take(job: Job, base: str, way: archive.Compression, source: Source) -> Taken
         # Read from the volume itself: what goes through `docker exec` may lose its end.
         snapshot = os.path.join(server.where.directory, settings["dbfilename"])
         _snapshot(server, snapshot)
-        _copy(snapshot, os.path.join(stage, SNAPSHOT_FILE))
-        _lay_out(stage, names)
+        _copy(snapshot, os.path.join(stage, settings["dbfilename"]))
+        _lay_out(stage, names, settings["dbfilename"])
         _give(stage, server.where)
         found = _trial(job, server.where, stage, work)
         file = take_directory(stage, base, way)
@@ -219,9 +220,13 @@ def _check_live(server: Server, backup: backup_store.Backup, wanted: Restored) -
     """Whether the service's own server holds what the scratch server did; meanwhile keys may have expired."""
     info = server.wait()
     total = sum(wanted.counts.values())
-    # Of our own backups it tells how many keys it has read; of older ones it may have read commands, too.
-    least = total if backup.own else total - sum(wanted.details["expiring"].values())
-    found = int(info["rdb_last_load_keys_loaded"]) if backup.own else sum(keys(info)[0].values())
+    if backup.own:
+        # All that it has read was in the snapshot, and it tells how many keys that were.
+        least = total
+        found = int(info["rdb_last_load_keys_loaded"]) + int(info["rdb_last_load_keys_expired"])
+    else:
+        least = total - sum(wanted.details["expiring"].values())
+        found = sum(keys(info)[0].values())
     if found < least:
         raise BackupError("restored-differs", container=server.where.name, found=found, wanted=least,
                           directory=server.where.directory)
@@ -274,13 +279,13 @@ def _snapshot_failed(server: Server, said: str) -> BackupError:
     return BackupError("snapshot-failed", container=server.where.name, directory=server.where.directory, said=said)
 
 
-def _lay_out(directory: str, names: Names) -> None:
+def _lay_out(directory: str, names: Names, snapshot: str) -> None:
     """Makes append-only files of the snapshot in a directory, instead of those that are there."""
     append = os.path.join(directory, names.directory)
     shutil.rmtree(append, ignore_errors=True)
     os.mkdir(append, 0o700)
     base = names.file + ".1.base.rdb"
-    os.link(os.path.join(directory, SNAPSHOT_FILE), os.path.join(append, base))
+    os.link(os.path.join(directory, snapshot), os.path.join(append, base))
     with open(os.path.join(append, names.file + ".manifest"), "x", encoding="utf-8") as file:
         file.write("file %s seq 1 type b\n" % base)
 
@@ -292,17 +297,19 @@ def _unpack(job: Job, where: Container, backup: backup_store.Backup, work: str) 
     data = _data_in(unpacked, backup)
     for name in set(os.listdir(data)) - data_entries(data):
         backup_volume.remove(os.path.join(data, name))
+    whole = os.path.exists(os.path.join(data, SNAPSHOT_FILE))
     if names_in(data) is None and not os.path.exists(os.path.join(data, Names().file)):
-        _lay_out(data, Names())
+        if not whole:
+            raise BackupError("no-redis-files", path=backup.path)
+        _lay_out(data, Names(), SNAPSHOT_FILE)
     _give(data, where)
     try:
         return data, _trial(job, where, data, work)
     except BackupError as problem:
         # What was packed while the server wrote may lack files that its manifest names; the snapshot beside is whole.
-        usable = os.path.exists(os.path.join(data, SNAPSHOT_FILE)) and not backup.own
-        if problem.case != "load-failed" or not usable:
+        if problem.case != "load-failed" or backup.own or not whole:
             raise
-        _lay_out(data, names_in(data) or Names())
+        _lay_out(data, names_in(data) or Names(), SNAPSHOT_FILE)
         _give(data, where)
         found = _trial(job, where, data, work)
         return data, found._replace(details=dict(found.details, append_only_files=problem.values["said"]))
