@@ -28,6 +28,8 @@ SCRATCH_DATABASE = "%s_restore_check"
 APPLICATION_NAME = "coinpilot-ops"
 # Seconds that a server which is starting, or shutting down to start again, is given.
 PATIENCE = 60
+# How long a table that someone has locked is waited for.
+LOCK_PATIENCE = "60s"
 
 CASES: Dict[str, Case] = {
     "query-failed": Case(FAIL, Text("{container} refused a query: {said}", "{container}이(가) 쿼리를 거부함: {said}"),
@@ -116,6 +118,10 @@ class Server:
         session = Session(self, database or self.database)
         try:
             yield session
+        except BaseException:
+            # What it is still doing is of no use to anyone.
+            session.process.kill()
+            raise
         finally:
             session.close()
 
@@ -176,14 +182,16 @@ def identify(job: Job) -> Source:
 def take(job: Job, base: str, way: archive.Compression, source: Source) -> Taken:
     server = Server(job.container(), job.service)
     _end_leftovers(server)
-    with server.session() as session, concurrent.futures.ThreadPoolExecutor(1) as beside:
+    # Whatever stops the dump ends the session first: leaving the pool waits for the counting, which may wait for a lock.
+    with concurrent.futures.ThreadPoolExecutor(1) as beside, server.session() as session:
+        session.ask("SET lock_timeout = '%s'" % LOCK_PATIENCE)
         session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         snapshot = session.ask("SELECT pg_export_snapshot()")
         # The snapshot lives as long as this transaction does, and nothing is blocked by it.
         contents = beside.submit(_contents, session, source.versions)
         dump = take_output(
             server.command("pg_dump", "--dbname", server.database, "--snapshot", snapshot, "--format", "custom",
-                           "--compress", "0", "--lock-wait-timeout", "60s"),
+                           "--compress", "0", "--lock-wait-timeout", LOCK_PATIENCE),
             container.inside(server.where, "pg_restore", "--file", "/dev/null", stdin=True), base + ".dump", way)
         globals_file = take_output(server.command("pg_dumpall", "--globals-only"), ["grep", "-c", "dump complete"],
                                    base + ".globals.sql", way)
