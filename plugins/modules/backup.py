@@ -78,7 +78,7 @@ report:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.coinpilot.ops.plugins.module_utils import backup, backup_targets, findings
+from ansible_collections.coinpilot.ops.plugins.module_utils import backup, backup_each, findings
 
 
 def main() -> None:
@@ -92,10 +92,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     description, language = module.params["description"], module.params["language"]
-    found = backup_targets.each(
+    found = backup_each.each(
         description, module.params["targets"], "ansible: backup", language,
         lambda target, tell: backup.run(description, target, module.check_mode, module.params["accept_change"], tell))
-    result = backup_targets.result(found, language)
+    result = backup_each.result(found, language)
     if findings.problems(found):
         module.fail_json(msg=result["report"], **result)
     module.exit_json(changed=True, **result)

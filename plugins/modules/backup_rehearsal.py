@@ -75,7 +75,7 @@ report:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.coinpilot.ops.plugins.module_utils import backup_rehearsal, backup_targets, findings
+from ansible_collections.coinpilot.ops.plugins.module_utils import backup_each, backup_rehearsal, findings
 
 
 def main() -> None:
@@ -93,11 +93,11 @@ def main() -> None:
     targets, name = module.params["targets"], module.params["name"]
     if name and len(targets) != 1:
         module.fail_json(msg="name goes with one target: put it in targets")
-    found = backup_targets.each(
+    found = backup_each.each(
         description, targets, "ansible: backup_rehearsal", language,
         lambda target, tell: backup_rehearsal.run(description, target, name, module.params["from_directory"] or "",
                                                   tell))
-    result = backup_targets.result(found, language)
+    result = backup_each.result(found, language)
     if findings.problems(found):
         module.fail_json(msg=result["report"], **result)
     module.exit_json(changed=False, **result)

@@ -103,9 +103,9 @@ backups:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.coinpilot.ops.plugins.module_utils import (
+    backup_each,
     backup_list,
     backup_restore,
-    backup_targets,
     findings,
 )
 
@@ -130,17 +130,17 @@ def main() -> None:
     wish = backup_restore.Wish(params["target"], params["name"], params["from_directory"] or "", params["from_host"],
                                params["accept_suspect"], params["without_safety_backup"])
     text, backups = "", {}
-    found = backup_targets.unknown(description, [wish.target])
+    found = backup_each.unknown(description, [wish.target])
     if not found and not wish.name:
         found, _text, rows = backup_restore.listing(description, wish.target, wish.root)
         text, backups = backup_list.render(rows).get(language), {"backups": [row._asdict() for row in rows]}
     elif not found and module.check_mode:
         module.exit_json(skipped=True, changed=False, msg="a restore cannot be tried without doing it")
     elif not found:
-        found = backup_targets.each(description, [wish.target], "ansible: backup_restore " + wish.name, language,
+        found = backup_each.each(description, [wish.target], "ansible: backup_restore " + wish.name, language,
                                     lambda target, tell: backup_restore.run(description, wish,
                                                                             lambda text: params["confirm"], tell))
-    result = backup_targets.result(found, language)
+    result = backup_each.result(found, language)
     result["report"] += text
     if findings.problems(found):
         module.fail_json(msg=result["report"], **result)
