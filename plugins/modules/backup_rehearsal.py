@@ -45,8 +45,8 @@ attributes:
     description: There is nothing to show.
     support: none
   idempotent:
-    description: Every run is a rehearsal of its own; the services' data is not touched.
-    support: partial
+    description: Every run is a rehearsal of its own; the data of the services is not touched.
+    support: none
 """
 
 EXAMPLES = r"""

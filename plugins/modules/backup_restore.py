@@ -54,8 +54,9 @@ options:
     default: en
 attributes:
   check_mode:
-    description: Skipped, but for the list.
+    description: Runs in check mode.
     support: partial
+    details: A restore is skipped, for it cannot be tried without doing it. A list is shown.
   diff_mode:
     description: There is nothing to show.
     support: none

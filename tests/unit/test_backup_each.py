@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 from ansible_collections.coinpilot.ops.plugins.module_utils import backup_each, job_log
-from ansible_collections.coinpilot.ops.plugins.module_utils.findings import FAIL, PASS, UNKNOWN, Case, Finding, Rule, Text
+from ansible_collections.coinpilot.ops.plugins.module_utils.findings import (
+    FAIL,
+    PASS,
+    UNKNOWN,
+    Case,
+    Finding,
+    Rule,
+    Text,
+)
 
 RULE = Rule("job", Text("job", "작업"), Text("done", "완료"), {"done": Case(PASS, Text("done", "완료"))})
 
