@@ -138,9 +138,9 @@ def main() -> None:
     elif not found and module.check_mode:
         module.exit_json(skipped=True, changed=False, msg="a restore cannot be tried without doing it")
     elif not found:
-        found = backup_each.each(description, [wish.target], "ansible: backup_restore " + wish.name, language,
-                                    lambda target, tell: backup_restore.run(description, wish,
-                                                                            lambda text: params["confirm"], tell))
+        found = backup_each.each(
+            description, [wish.target], "ansible: backup_restore " + wish.name, language,
+            lambda target, tell: backup_restore.run(description, wish, lambda text: params["confirm"], tell))
     result = backup_each.result(found, language)
     result["report"] += text
     if findings.problems(found):
