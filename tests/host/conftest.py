@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import ansible_runner
 import pytest
 import testinfra
 import yaml
-from stack_on_host import CHECKOUT, Play, Run
+from backup_on_host import JOBS, ROOT, STATE, Begun, Gate
+from stack_on_host import CHECKOUT, Play, Run, query
 from testinfra.host import Host
 
 
@@ -85,3 +86,48 @@ def restored(play: Play) -> Iterator[None]:
     """For tests that leave the host changed: provisions it as the inventory says afterwards."""
     yield
     play("site.yml").expect_success()
+
+
+@pytest.fixture
+def no_backups(host: Host) -> Iterator[None]:
+    """An empty backup directory and nothing recorded; what there was is put back afterwards."""
+    paths = (ROOT, f"{STATE}/backup", f"{STATE}/metrics")
+    for path in paths:
+        host.check_output(f"[ -e {path}.kept ] || ! [ -e {path} ] || mv {path} {path}.kept; rm -rf {path}")
+    host.check_output(f"mkdir --mode 700 {ROOT}")
+    yield
+    for path in paths:
+        host.check_output(f"rm -rf {path}; ! [ -e {path}.kept ] || mv {path}.kept {path}")
+
+
+@pytest.fixture
+def begin(host: Host, no_backups: None) -> Iterator[Callable[[str], Begun]]:
+    """``begin("backup postgres")`` runs the command in the background."""
+    yield lambda command: Begun(host, command)
+    host.check_output(f"for pid in {JOBS}/*/pid; do ! [ -e $pid ] || [ -e ${{pid%pid}}rc ] || kill -9 $(cat $pid); "
+                      f"done; rm -rf {JOBS}")
+
+
+@pytest.fixture
+def gate(host: Host, begin: Callable[[str], Begun]) -> Iterator[Gate]:
+    gate = Gate(host)
+    yield gate
+    gate.remove()
+
+
+@pytest.fixture
+def bulk(host: Host) -> Iterator[int]:
+    """A table that makes a dump of some megabytes; its rows."""
+    rows = 200_000
+    query(host, "DROP TABLE IF EXISTS backup_bulk; CREATE TABLE backup_bulk AS "
+                f"SELECT id, md5(id::text) AS text FROM generate_series(1, {rows}) AS id")
+    yield rows
+    query(host, "DROP TABLE backup_bulk")
+
+
+@pytest.fixture(scope="session")
+def faketime(host: Host) -> Iterator[Callable[[str], str]]:
+    """``faketime("-3d")`` is what goes before a command that is to see another time; the host's clock stays."""
+    host.check_output("apt-get -q update && apt-get -qy install --no-install-recommends faketime")
+    yield lambda time: f"faketime -f '{time}'"
+    host.check_output("apt-get -qy purge faketime libfaketime")

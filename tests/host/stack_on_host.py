@@ -52,3 +52,16 @@ def assert_all_healthy(host: Host) -> None:
 
 def query(host: Host, sql: str) -> str:
     return host.check_output(f"docker exec coinpilot-db psql -U postgres -d coinpilot -tAc {json.dumps(sql)}")
+
+
+def ops(host: Host, command: str, prefix: str = "") -> tuple[int, dict[str, Any]]:
+    """Exit code and report of `coinpilot-ops COMMAND`; `prefix` goes before it, such as `faketime -f -1d`."""
+    done = host.run(f"{prefix} coinpilot-ops {command} --format json")
+    assert done.stdout, f"no report, but exit code {done.rc}: {done.stderr}"
+    return int(done.rc), dict(json.loads(done.stdout))
+
+
+def said(report: dict[str, Any]) -> str:
+    """What a report says, a line a finding."""
+    return "\n".join(" ".join((finding["status"], finding["id"], finding["subject"], finding["seen"]["en"]))
+                     for finding in report["findings"])
