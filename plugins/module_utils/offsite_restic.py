@@ -33,7 +33,7 @@ _WORDS: Tuple[Tuple[str, str], ...] = (
     (r"already locked|unable to create lock", "locked"),
     (r"RequestTimeTooSkewed|difference between the request time", "clock"),
     (r"bucket does not exist|NoSuchBucket|BucketNotFound", "no-bucket"),
-    (r"quota|InsufficientStorage|StorageLimit|507", "full"),
+    (r"quota|InsufficientStorage|StorageLimit", "full"),
     (r"no space left on device", "disk-full"),
     (r"Access ?Denied|signature we calculated|Access Key Id|Forbidden|not authorized", "denied"),
     (r"dial tcp|connection re(?:fused|set)|no such host|i/o timeout|network is unreachable|Client\.Timeout|"
