@@ -1,5 +1,5 @@
 # Copyright (c) the CoinPilot operators
-# MIT License (see LICENSE)
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ def identify(job: Job) -> Source:
 def take(job: Job, base: str, way: archive.Compression, source: Source) -> Taken:
     server = Server(job.container(), job.service)
     _end_leftovers(server)
-    # Whatever stops the dump ends the session first: leaving the pool waits for the counting, which may wait for a lock.
+    # Whatever stops the dump ends the session first: leaving the pool waits for the counting, and that for a lock.
     with concurrent.futures.ThreadPoolExecutor(1) as beside, server.session() as session:
         session.ask("SET lock_timeout = '%s'" % LOCK_PATIENCE)
         session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -220,6 +220,7 @@ def restore(job: Job, backup: backup_store.Backup, note: Callable[[str], None]) 
     restored = _restore_into(server, new, backup, keep_quiet=False)
     if backup.manifest is not None and restored.counts != backup.manifest["counts"]:
         # The caller says what differs; the live database is still the one it was.
+        _drop(server, new)
         return restored
     note("%s becomes %s, %s becomes %s" % (live, aside, new, live))
     _swap(server, live, aside, new)
