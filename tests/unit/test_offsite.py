@@ -150,7 +150,7 @@ def test_a_server_that_is_not_there() -> None:
         "following location?", "no-repository"),
     (1, 'Save(<data/1234>) failed: Put "http://host": dial tcp 127.0.0.1:9: connect: refused', "unreachable"),
     (1, "Pack ID does not match, want 27d43903, got bfa7be4c\nFatal: repository contains errors", "damaged"),
-    (1, "pack bda5507a contains 2 errors: ciphertext verification failed\nFatal: repository contains errors", "damaged"),
+    (1, "pack a507 contains errors: ciphertext verification failed\nFatal: repository contains errors", "damaged"),
     (1, "Fatal: unable to save snapshot: write /var/lib/x: no space left on device", "disk-full"),
     (1, "Fatal: unable to save snapshot: QuotaExceeded: the bucket is full", "full"),
     (3, "Warning: at least one source file could not be read", "unread"),
