@@ -27,6 +27,8 @@ from .findings import FAIL, Case, Text
 
 # Seconds: for one answer; for a server that refuses connections; for loading; for a snapshot, with those before it.
 ANSWER, PATIENCE, LOADING, SNAPSHOT = 30, 60, 900, 900
+# Snapshots that may fail in a row, and seconds between two.
+ATTEMPTS, PAUSE = 3, 5
 SNAPSHOT_FILE = "dump.rdb"
 
 CASES: Dict[str, Case] = {
@@ -188,7 +190,7 @@ def take(job: Job, base: str, way: archive.Compression, source: Source) -> Taken
         stage = _new_directory(work, "stage")
         # Read from the volume itself: what goes through `docker exec` may lose its end.
         snapshot = os.path.join(server.where.directory, settings["dbfilename"])
-        _snapshot(server, snapshot)
+        _snapshot_again(server, snapshot)
         _copy(snapshot, os.path.join(stage, settings["dbfilename"]))
         _lay_out(stage, names, settings["dbfilename"])
         _give(stage, server.where)
@@ -230,6 +232,18 @@ def _check_live(server: Server, backup: backup_store.Backup, wanted: Restored) -
     if found < least:
         raise BackupError("restored-differs", container=server.where.name, found=found, wanted=least,
                           directory=server.where.directory)
+
+
+def _snapshot_again(server: Server, path: str) -> None:
+    """After a snapshot that failed Redis takes no writes until one succeeds, so none is left at that."""
+    for _attempt in range(ATTEMPTS - 1):
+        try:
+            return _snapshot(server, path)
+        except BackupError as problem:
+            if problem.case != "snapshot-failed":
+                raise
+            time.sleep(PAUSE)
+    return _snapshot(server, path)
 
 
 def _snapshot(server: Server, path: str) -> None:

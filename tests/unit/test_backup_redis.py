@@ -151,6 +151,21 @@ def test_a_snapshot_that_does_not_end_is_given_up(tmp_path: Path, monkeypatch: p
     assert caught.value.case == "snapshot-late"
 
 
+def test_a_snapshot_that_failed_is_tried_again(tmp_path: Path) -> None:
+    """Redis takes no writes until one has succeeded."""
+    server: Any = Server(tmp_path, "idle", "saving", "idle", "idle", "saving", "saved",
+                         replies=("Background saving started",) * 2)
+    backup_redis._snapshot_again(server, str(server.snapshot))
+    assert server.saves == 1
+
+
+def test_a_snapshot_that_fails_again_and_again_is_given_up(tmp_path: Path) -> None:
+    server: Any = Server(tmp_path, *["idle", "saving", "idle"] * 3, replies=("Background saving started",) * 3)
+    with pytest.raises(BackupError) as caught:
+        backup_redis._snapshot_again(server, str(server.snapshot))
+    assert caught.value.case == "snapshot-failed" and not server.states
+
+
 @pytest.mark.parametrize("names", [Names(), Names("aof", "mine.aof")])
 def test_a_snapshot_is_laid_out_for_both_ways_to_load_it(tmp_path: Path, names: Names) -> None:
     (tmp_path / "dump.rdb").write_text("snapshot")
