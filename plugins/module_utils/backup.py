@@ -148,7 +148,12 @@ class Taking:
             found = backup_state.record_success(self.state, target, now, manifest_of(taken))
         else:
             found = backup_state.record_failure(self.state, target, now, outcome, suspect=taken is not None)
-        found += backup_state.write_metrics(self.state, self.stack, target, self._listing())
+        try:
+            backups = self._listing()
+        except OSError:
+            # The outcome tells of a disk that cannot be read, and must get out.
+            backups = []
+        found += backup_state.write_metrics(self.state, self.stack, target, backups)
         return found + self._ping("failure" if problems(outcome) else "success")
 
     def _ping(self, event: str) -> List[Finding]:
