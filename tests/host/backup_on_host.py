@@ -90,9 +90,9 @@ def snapshot(host: Host) -> str:
                              "-printf '%p %i %m %s %T@ %n\\n' | sort")
 
 
-def describe(host: Host, path: str, change: Callable[[dict[str, Any]], None]) -> str:
-    """Writes a changed copy of the description on the host, and gives the option that has it read."""
-    description = json.loads(host.file(STACK).content_string)
+def describe(host: Host, path: str, change: Callable[[dict[str, Any]], None], original: str = STACK) -> str:
+    """Writes a changed copy of a description on the host, and gives the option that has it read."""
+    description = json.loads(host.file(original).content_string)
     change(description)
     host.check_output(f"printf %s {shlex.quote(json.dumps(description))} > {path}")
     return f"--description {path}"
