@@ -177,7 +177,7 @@ def _in_directory(where: str, target: str, stack: str, kind: str) -> Iterable[Ba
     grouped: Dict[str, List[FileName]] = {}
     try:
         names = os.listdir(where)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return
     for filename in names:
         parsed = parse(filename)
