@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from typing import IO, Any, Dict, Iterator, NamedTuple, Sequence, Tuple
+from typing import IO, Any, Dict, Iterator, NamedTuple, Sequence, Tuple, cast
 
 from .backup_errors import BackupError
 from .compose import cli_environment, tail
@@ -91,10 +91,9 @@ def read_back(path: str, consumer: Sequence[str]) -> Copy:
     with _said() as unpacker_said, _said() as consumer_said, open(path, "rb") as file:
         unpacker = _start(_unpacking(path), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=unpacker_said)
         reader = _start(consumer, stdin=unpacker.stdout, stdout=subprocess.DEVNULL, stderr=consumer_said)
-        assert unpacker.stdin is not None and unpacker.stdout is not None
-        unpacker.stdout.close()
+        cast(IO[bytes], unpacker.stdout).close()
         with _ended(unpacker, reader):
-            copy = _feed(file, unpacker.stdin)
+            copy = _feed(file, cast(IO[bytes], unpacker.stdin))
             codes = [unpacker.wait(), reader.wait()]
         if any(codes):
             # When the reader gave up, the unpacker failed for that alone.
@@ -133,14 +132,14 @@ def _pipe(command: Sequence[str], packing: Sequence[str], file: IO[bytes], path:
     with _said() as producer_said, _said() as packer_said:
         producer = _start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=producer_said)
         packer = _start(packing, stdin=subprocess.PIPE, stdout=file, stderr=packer_said)
-        assert producer.stdout is not None and packer.stdin is not None
+        source = cast(IO[bytes], producer.stdout)
         with _ended(producer, packer):
             written = 0
-            with contextlib.suppress(BrokenPipeError), packer.stdin as sink:
-                for block in _blocks(producer.stdout):
+            with contextlib.suppress(BrokenPipeError), cast(IO[bytes], packer.stdin) as sink:
+                for block in _blocks(source):
                     sink.write(block)
                     written += len(block)
-            producer.stdout.close()
+            source.close()
             if packer.wait():
                 raise _write_failed(path, _text(packer_said))
             if producer.wait():

@@ -29,7 +29,7 @@ from .backup_engines import CASES as ENGINE_CASES
 from .backup_engines import ENGINES
 from .backup_errors import BackupError
 from .backup_job import Job, Source, Taken
-from .backup_store import Backup
+from .backup_store import Backup, manifest_of
 from .engine import Engine
 from .findings import FAIL, PASS, Case, Finding, Rule, Text, problems, size_text, table
 
@@ -351,12 +351,6 @@ def vanished(counts: Mapping[str, int], before: Mapping[str, int]) -> List[str]:
     """What held a good part of the rows and holds none now."""
     part = max(SMALL_ROWS, sum(before.values()) / 10)
     return [name for name, rows in sorted(before.items()) if rows >= part and not counts.get(name)]
-
-
-def manifest_of(backup: Backup) -> Dict[str, Any]:
-    """The manifest of a backup of this tool's own."""
-    assert backup.manifest is not None
-    return backup.manifest
 
 
 def total_size(manifest: Mapping[str, Any]) -> int:

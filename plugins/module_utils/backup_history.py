@@ -7,6 +7,7 @@ Pure. Whatever is not as `backup_checksum` makes it is a ValueError of one line.
 
 from __future__ import annotations
 
+import math
 import statistics
 from datetime import datetime, timedelta, timezone
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
@@ -177,7 +178,7 @@ def _growth(before: List[int], sizes: List[int]) -> Optional[float]:
 
 
 def _number(name: str, value: Any, least: Optional[float] = None) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
         raise ValueError("%s must be a number, as coinpilot.ops.backup_checksum returns or as | int makes one; it is %r"
                          % (name, value))
     if least is not None and value < least:

@@ -15,7 +15,7 @@ import os
 import subprocess
 import tempfile
 import time
-from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional
+from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, cast
 
 from . import archive, backup_store, container
 from .backup_errors import BackupError
@@ -136,18 +136,19 @@ class Session:
             server.command("psql", "--dbname", database, "--no-psqlrc", "--quiet", "--no-align", "--tuples-only",
                            "--set", "ON_ERROR_STOP=1", stdin=True),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said, env=cli_environment(), encoding="utf-8")
+        self.asked = cast(IO[str], self.process.stdin)
+        self.answered = cast(IO[str], self.process.stdout)
 
     def ask(self, sql: str) -> str:
         """The rows of a query, a line each. Raises BackupError with what the server said."""
-        assert self.process.stdin is not None and self.process.stdout is not None
         end = "-- end of the answer --"
         try:
-            self.process.stdin.write("%s;\n\\echo %s\n" % (sql.strip().rstrip(";"), end))
-            self.process.stdin.flush()
+            self.asked.write("%s;\n\\echo %s\n" % (sql.strip().rstrip(";"), end))
+            self.asked.flush()
         except BrokenPipeError:
             raise self._refused() from None
         rows: List[str] = []
-        for line in self.process.stdout:
+        for line in self.answered:
             if line.rstrip("\n") == end:
                 return "\n".join(rows)
             rows.append(line.rstrip("\n"))
@@ -157,9 +158,8 @@ class Session:
         return json.loads(self.ask(sql))
 
     def close(self) -> None:
-        assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
+            self.asked.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(10)
         self.process.kill()

@@ -164,13 +164,14 @@ def _writers(job: Job) -> List[str]:
 
 def _stopped(problem: Exception, target: str, directory: str) -> Finding:
     """What stopped a restore, as a finding."""
-    if isinstance(problem, OSError):
-        problem = BackupError("directory", directory=problem.filename or directory,
-                              said=problem.strerror or str(problem))
-    elif isinstance(problem, EngineError):
-        problem = BackupError("no-engine", said=str(problem))
-    assert isinstance(problem, BackupError)
-    return backup.finding_of(problem, target, RULES["restore"])
+    if isinstance(problem, BackupError):
+        error = problem
+    elif isinstance(problem, OSError):
+        error = BackupError("directory", directory=problem.filename or directory,
+                            said=problem.strerror or str(problem))
+    else:
+        error = BackupError("no-engine", said=str(problem))
+    return backup.finding_of(error, target, RULES["restore"])
 
 
 class _Restore:

@@ -54,7 +54,8 @@ def plan(backups: Iterable[Backup], keep: Mapping[str, int], proven: Optional[st
 
     ``keep`` is the number of ``daily`` and ``weekly`` ones, ``proven`` the newest backup that a rehearsal has proven.
     """
-    if any(type(keep[kind]) is not int or keep[kind] < 1 for kind in ("daily", "weekly")):
+    if any(isinstance(keep[kind], bool) or not isinstance(keep[kind], int) or keep[kind] < 1
+           for kind in ("daily", "weekly")):
         raise ValueError("at least 1 daily and 1 weekly backup is kept: daily %(daily)r, weekly %(weekly)r" % keep)
     backups = list(backups)
     reasons = [_exempt(backup, now, is_good) for backup in backups]

@@ -117,6 +117,13 @@ def is_good(backup: Backup) -> bool:
         return False
 
 
+def manifest_of(backup: Backup) -> Dict[str, Any]:
+    """The manifest of a good or a suspect backup of this tool's own."""
+    if backup.manifest is None:
+        raise ValueError("%s has no manifest" % backup.name)
+    return backup.manifest
+
+
 def sidecar_text(file: DataFile) -> str:
     return "%s  %s\n" % (file.sha256, file.name)
 

@@ -16,7 +16,7 @@ import re
 import shutil
 import socket
 import time
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, cast
 
 from . import backup_checksum, backup_store, files, offsite_s3
 from .backup_errors import BackupError
@@ -193,8 +193,8 @@ class _Run:
 
     def _open(self, lock: int) -> None:
         address = self.settings["repository"]
-        repository = offsite_s3.parse(address)
-        assert repository is not None
+        # `problems` has found nothing wrong with it.
+        repository = cast(offsite_s3.Repository, offsite_s3.parse(address))
         self.restic = Restic(address, repository, self.secrets,
                              os.path.join(self.description["state_directory"], "offsite-cache"), lock)
         self.is_new = offsite_s3.is_empty(repository, self.secrets[KEY_ID], self.secrets[SECRET_KEY])
@@ -263,9 +263,8 @@ def judge_newest(world: World) -> List[Finding]:
 
 
 def _judge_backup(rule: Rule, backup: Backup, snapshot: str, there: Mapping[str, int]) -> Finding:
-    assert backup.manifest is not None
     values = {"name": backup.name, "snapshot": snapshot}
-    sizes = {file["name"]: file["size"] for file in backup.manifest["files"]}
+    sizes = {file["name"]: file["size"] for file in backup_store.manifest_of(backup)["files"]}
     for name in [*sizes, *(name + backup_store.SIDECAR for name in sizes), backup.name + backup_store.MANIFEST]:
         path = os.path.join(backup.directory, name)
         if path not in there:
