@@ -143,8 +143,10 @@ def test_a_rehearsal_in_the_server_and_in_a_container(host: Host, probe: None) -
     name = take(host)
     containers = host.check_output("docker ps -aq | sort")
     for place in ("server", "container"):
-        option = describe(host, "/run/place.json", lambda stack, place=place: stack["backup"]["rehearsal"].update(
-            place=place))
+        def change(stack: dict[str, Any], place: str = place) -> None:
+            stack["backup"]["rehearsal"]["place"] = place
+
+        option = describe(host, "/run/place.json", change)
         rc, report = ops(host, f"restore-rehearsal postgres {option}")
         assert rc == 0 and f"{name}: restored, all " in said(report), said(report)
     host.check_output("rm /run/place.json")
