@@ -74,6 +74,9 @@ def run(description: Mapping[str, Any], target: str, name: str = "", root: str =
             return _rehearse(job, name, where)
     except BackupError as problem:
         return [backup.finding_of(problem, target, RULES["rehearsal"])]
+    except OSError as problem:
+        return [RULES["rehearsal"].finding("directory", target, directory=problem.filename or where,
+                                           said=problem.strerror or str(problem))]
 
 
 def _rehearse(job: Job, name: str, root: str) -> List[Finding]:

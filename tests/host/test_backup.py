@@ -223,7 +223,9 @@ def test_a_backup_directory_that_is_none(host: Host, instead: str, words: str) -
     before = host.check_output(f"find {ROOT}/ /etc -newer {ROOT} -ls 2> /dev/null; ls -d {ROOT}*")
     try:
         assert "cannot be used" in fail(host, words)
+        # Neither stops by an error of its own.
         assert ops(host, "backup postgres --dry-run")[0] in (0, 1)
+        assert ops(host, "restore-rehearsal postgres")[0] == 1
         assert host.check_output(f"find {ROOT}/ /etc -newer {ROOT} -ls 2> /dev/null; ls -d {ROOT}*") == before
     finally:
         host.check_output(f"if mountpoint -q {ROOT}; then umount {ROOT}; fi; rm -rf {ROOT} {ROOT}.elsewhere")
