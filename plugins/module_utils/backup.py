@@ -30,8 +30,8 @@ from .backup_engines import ENGINES
 from .backup_errors import BackupError
 from .backup_job import Job, Source, Taken
 from .backup_store import Backup, manifest_of
-from .engine import Engine
-from .findings import FAIL, PASS, Case, Finding, Rule, Text, problems, size_text, table
+from .engine import Engine, EngineError
+from .findings import FAIL, PASS, WARN, Case, Finding, Rule, Text, problems, size_text, table
 
 # Bytes that stay free on the backups' file system whatever a backup needs.
 RESERVE = 256 << 20
@@ -39,6 +39,8 @@ RESERVE = 256 << 20
 SHRUNK = 0.5
 SMALL_ROWS, SMALL_BYTES = 1000, 1 << 20
 COMMAND = "coinpilot-ops"
+# After these, what is due to go makes room for the next one.
+_WANT_OF_ROOM = ("no-room", "write-failed")
 # What a first backup is taken to shrink to, before there is one to tell.
 _GUESSED_RATIO = 0.5
 
@@ -75,6 +77,10 @@ RULES = table(
                                                            "일간 {daily}일, 주간 {weekly}주"), {
         "kept": Case(PASS, Text("{kept} kept, nothing to delete", "{kept}개 보관, 삭제할 것 없음")),
         "deleted": Case(PASS, Text("{kept} kept, deleted: {names}", "{kept}개 보관, 삭제함: {names}")),
+        "unrecorded": Case(WARN, Text("nothing is deleted: what rehearsals have proven was lost with {path}",
+                                      "삭제하지 않음: {path} 손상으로 리허설 기록이 사라짐"),
+                           Text("rehearse (sudo coinpilot-ops restore-rehearsal {subject}), then delete that file",
+                                "리허설(sudo coinpilot-ops restore-rehearsal {subject}) 후 그 파일을 지우세요")),
         "would-delete": Case(PASS, Text("{kept} would be kept, deleted: {names}",
                                         "실행하면 {kept}개 보관, 삭제 대상: {names}")),
     }),
@@ -90,13 +96,25 @@ def run(description: Mapping[str, Any], target: str, dry_run: bool = False, acce
     try:
         with backup_lock.hold(description, "backup", target, tell):
             return taking.take_and_report()
-    except BackupError as problem:
-        return [finding_of(problem, target)]
+    except (BackupError, OSError) as problem:
+        error = error_of(problem, description["backup_directory"])
+        found = [finding_of(error, target)]
+        # One that hangs would keep every later one from being taken, and nobody would hear of it.
+        return found + taking.report(None, found) if error.case == "hangs" else found
 
 
 def take_safety(job: Job) -> Backup:
     """The backup before a restore, under the lock of the caller. Raises BackupError."""
     return Taking(job, kind="safety", accept_change=True).take()
+
+
+def error_of(problem: Exception, directory: str) -> BackupError:
+    """What the engine or the system said, as one of the cases that are told."""
+    if isinstance(problem, BackupError):
+        return problem
+    if isinstance(problem, OSError):
+        return BackupError("directory", directory=problem.filename or directory, said=problem.strerror or str(problem))
+    return BackupError("no-engine", said=str(problem))
 
 
 def finding_of(problem: BackupError, target: str, rule: Rule = RULES["backup"]) -> Finding:
@@ -123,7 +141,6 @@ class Taking:
         """The backup, what is deleted for it, and what others are told of it."""
         notes = self._announce()
         taken: Optional[Backup] = None
-        prune = False
         try:
             backup_journal.refuse_unfinished(self.job.description, self.job.target)
             taken = self.take()
@@ -131,20 +148,25 @@ class Taking:
             prune = not outcome
             outcome = outcome or [self._finding("taken", **self._seen(taken))]
         except BackupError as problem:
-            prune = problem.case == "no-room"
+            prune = problem.case in _WANT_OF_ROOM
             outcome = [finding_of(problem, self.job.target)]
+        except BaseException:
+            # A mistake of our own, or an end from outside: whoever waits for this backup is to hear that there is none.
+            self.report(None, [])
+            raise
         if prune:
-            outcome.append(self._retain())
-        return outcome + notes + self._report(taken, outcome)
+            outcome.append(self._retain(taken))
+        return outcome + notes + self.report(taken, outcome)
 
     def _announce(self) -> List[Finding]:
         found = backup_state.record_attempt(self.state, self.job.target, time.time())
         return found + self._ping("start")
 
-    def _report(self, taken: Optional[Backup], outcome: List[Finding]) -> List[Finding]:
+    def report(self, taken: Optional[Backup], outcome: List[Finding]) -> List[Finding]:
         """State, metrics and ping. What cannot be delivered is a warning beside the outcome."""
         target, now = self.job.target, time.time()
-        if taken is not None and not problems(outcome):
+        good = taken is not None and not manifest_of(taken)["suspect"]
+        if taken is not None and good:
             found = backup_state.record_success(self.state, target, now, manifest_of(taken))
         else:
             found = backup_state.record_failure(self.state, target, now, outcome, suspect=taken is not None)
@@ -154,7 +176,7 @@ class Taking:
             # The outcome tells of a disk that cannot be read, and must get out.
             backups = []
         found += backup_state.write_metrics(self.state, self.stack, target, backups)
-        return found + self._ping("failure" if problems(outcome) else "success")
+        return found + self._ping("success" if good and not problems(outcome) else "failure")
 
     def _ping(self, event: str) -> List[Finding]:
         env = files.read_text(os.path.join(self.job.description["directory"], ".env")) or ""
@@ -171,10 +193,10 @@ class Taking:
             self._refuse_other_data(source, last)
             needed = self._needed(source, last)
             self._refuse_lack_of_room(needed)
-        except BackupError as problem:
-            return [finding_of(problem, self.job.target)]
+            going = self._going()
+        except (BackupError, EngineError, OSError) as problem:
+            return [finding_of(error_of(problem, self.where), self.job.target)]
         name = backup_store.name(self.stack, self.job.target, time.time())
-        going = [decision.backup for decision in self._decisions() if not decision.kept]
         return [self._finding("would-take", name=name, size=size_text(needed - RESERVE - source.staged)),
                 self._retention("would-delete" if going else "kept", going)]
 
@@ -199,9 +221,8 @@ class Taking:
             manifest = self._manifest(name, begun, time.monotonic() - clock, source, taken, way, last)
             backup_store.publish(self.where, manifest, taken.files)
             return next(backup for backup in self._listing() if (backup.kind, backup.name) == (self.kind, name))
-        except OSError as problem:
-            raise BackupError("directory", directory=problem.filename or self.where,
-                              said=problem.strerror or str(problem)) from problem
+        except (EngineError, OSError) as problem:
+            raise error_of(problem, self.where) from problem
         finally:
             self._clear()
 
@@ -273,20 +294,23 @@ class Taking:
             "started_at": utc(begun), "finished_at": utc(time.time()), "seconds": round(seconds, 1),
             "files": [file._asdict() for file in taken.files], "compression": way.label,
             "identity": source.identity, "versions": source.versions, "counts": taken.counts,
+            "live_size": source.estimate,
             "details": taken.details, "suspect": suspect, "accepted": self.accept_change,
             "compared_with": last.name if last else None,
         }
 
     # Retention --------------------------------------------------------------------------------------------------
 
-    def _retain(self) -> Finding:
+    def _retain(self, taken: Optional[Backup]) -> Finding:
         try:
-            newest = self._listing()[0]
             weekly = backup_store.directory(self.root, self.job.target, "weekly")
-            if backup_retention.promote(self._listing(), newest):
+            if taken is not None and backup_retention.promote(self._listing(), taken):
                 files.make_directory(weekly, 0o700)
-                backup_store.link(newest, weekly)
+                backup_store.link(taken, weekly)
             gone = self._delete()
+            damaged = backup_state.damaged(self.state, self.job.target)
+            if damaged:
+                return RULES["backup-retention"].finding("unrecorded", self.job.target, path=damaged, **self.keep)
         except OSError as problem:
             return self._finding("directory", directory=problem.filename or self.where,
                                  said=problem.strerror or str(problem))
@@ -298,8 +322,14 @@ class Taking:
         proven = backup_state.newest_proven(state, backups)
         return backup_retention.plan(backups, self.keep, proven, time.time())
 
+    def _going(self) -> List[Backup]:
+        """What is due to be deleted. Nothing, while it is not known what rehearsals have proven."""
+        if backup_state.damaged(self.state, self.job.target):
+            return []
+        return [decision.backup for decision in self._decisions() if not decision.kept]
+
     def _delete(self) -> List[Backup]:
-        gone = [decision.backup for decision in self._decisions() if not decision.kept]
+        gone = self._going()
         for backup in gone:
             backup_store.remove(backup)
         return gone
@@ -336,7 +366,7 @@ def judge_content(taken: Taken, before: Mapping[str, Any]) -> List[str]:
     rows, rows_before = sum(taken.counts.values()), sum(before["counts"].values())
     if rows_before and not rows:
         return ["empty"]
-    suspect = []
+    suspect: List[str] = []
     if vanished(taken.counts, before["counts"]):
         suspect.append("vanished")
     elif rows_before >= SMALL_ROWS and rows < SHRUNK * rows_before:
@@ -348,9 +378,8 @@ def judge_content(taken: Taken, before: Mapping[str, Any]) -> List[str]:
 
 
 def vanished(counts: Mapping[str, int], before: Mapping[str, int]) -> List[str]:
-    """What held a good part of the rows and holds none now."""
-    part = max(SMALL_ROWS, sum(before.values()) / 10)
-    return [name for name, rows in sorted(before.items()) if rows >= part and not counts.get(name)]
+    """What held many rows and holds none now. However much the others hold: trades are few beside candles."""
+    return [name for name, rows in sorted(before.items()) if rows >= SMALL_ROWS and not counts.get(name)]
 
 
 def total_size(manifest: Mapping[str, Any]) -> int:

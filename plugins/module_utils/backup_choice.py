@@ -14,6 +14,8 @@ from .findings import FAIL, Case, Text, problems, size_text
 
 # What is unpacked takes this much more room than it says; and what an old file, which does not say, may unpack to.
 MARGIN, GUESSED_RATIO = 1.2, 8
+# Bytes that stay free on every disk, for the log of a database among others.
+RESERVE = 1 << 30
 _OF_THE_BYTES = ("backup-file", "backup-sidecar", "backup-manifest")
 
 _LIST = Text("see what there is: sudo {command} restore {subject}", "목록 확인: sudo {command} restore {subject}")
@@ -100,7 +102,10 @@ def refuse_suspect(backup: Backup) -> None:
 
 def require_bytes(backup: Backup, description: Mapping[str, Any], root: str) -> None:
     """Reads every file of a backup and refuses it unless its bytes are those that were written."""
-    read = backup_checksum.gather(root, description["name"], [backup.target], backup.name)
+    try:
+        read = backup_checksum.gather(root, description["name"], [backup.target], backup.name)
+    except BackupError as problem:
+        raise BackupError("altered-backup", problem=backup_checksum.refusal(problem).seen) from problem
     where = "%s/%s/" % (backup.target, backup.kind)
     # The scripts of before did not always leave a checksum; what they packed holds one of its own.
     ids = [rule for rule in _OF_THE_BYTES
@@ -113,21 +118,25 @@ def require_bytes(backup: Backup, description: Mapping[str, Any], root: str) -> 
 
 
 def unpacked_size(backup: Backup) -> int:
-    """Bytes that a backup takes when it is unpacked, with a margin."""
+    """Bytes that a backup takes when it is unpacked, with a margin; a database has indexes beside its rows."""
     if backup.manifest is None:
         return sum(os.path.getsize(os.path.join(backup.directory, name)) for name in backup.files) * GUESSED_RATIO
-    return int(sum(file["raw_size"] for file in backup.manifest["files"]) * MARGIN)
+    raw_size = sum(file["raw_size"] for file in backup.manifest["files"])
+    return int(max(raw_size, backup.manifest.get("live_size", 0)) * MARGIN)
 
 
 def require_room(needs: List[Tuple[str, int]]) -> None:
-    """Refuses where bytes are lacking. ``needs`` are directories, which need not exist yet; some may share a disk."""
+    """Refuses where bytes are lacking, or would then lack for who works there.
+
+    ``needs`` are directories, which need not exist yet; some may share a disk.
+    """
     by_disk: Dict[int, Tuple[str, int]] = {}
     for directory, size in needs:
         while not os.path.isdir(directory):
             directory = os.path.dirname(directory)
         device = os.stat(directory).st_dev
         first, before = by_disk.get(device, (directory, 0))
-        by_disk[device] = first, before + size
+        by_disk[device] = first, max(before, RESERVE) + size
     for directory, size in by_disk.values():
         status = os.statvfs(directory)
         free = status.f_bavail * status.f_frsize

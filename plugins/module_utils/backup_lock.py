@@ -19,6 +19,8 @@ from .findings import FAIL, WARN, Case, Text
 
 # Seconds to wait for another job to end: longer than any is expected to take.
 PATIENCE = 2 * 60 * 60
+# A night's job that still runs when the next night's comes will not end.
+HANGING_HOURS = 12
 _PAUSE = 1.0
 
 CASES: Dict[str, Case] = {
@@ -26,6 +28,10 @@ CASES: Dict[str, Case] = {
                                        "같은 작업이 이미 실행 중({holder})이라 아무것도 하지 않음"),
                             Text("wait for it to end; see its log in {log_directory}",
                                  "끝날 때까지 기다리세요. 로그: {log_directory}")),
+    "hangs": Case(FAIL, Text("the same one has been running for {hours} hours ({holder}) and seems to hang",
+                             "같은 작업이 {hours}시간째 실행 중({holder})이며 멈춘 것으로 보임"),
+                  Text("see what it does (sudo ps -ef; log in {log_directory}) and end it by its PID",
+                       "무엇을 하는지 확인하고(sudo ps -ef, 로그: {log_directory}) 그 PID를 종료하세요")),
     "others-too-long": Case(FAIL, Text("waited {minutes} minutes for another job ({holder}) and gave up",
                                        "다른 작업({holder})을 {minutes}분 기다리다가 포기함"),
                             Text("see what it does: sudo lslocks; run this again when it has ended",
@@ -48,7 +54,9 @@ def hold(description: Mapping[str, Any], job: str, target: str, tell: Callable[[
     holder = "%s %s, PID %d" % (job, target, os.getpid())
     with _open(directory, "%s-%s.lock" % (job, target)) as same, _open(directory, "jobs.lock") as all_jobs:
         if not _taken(same, holder):
-            raise BackupError("already-running", holder=_holder(same), log_directory=description["log_directory"])
+            hours = int((time.time() - os.fstat(same.fileno()).st_mtime) // 3600)
+            raise BackupError("hangs" if hours >= HANGING_HOURS else "already-running", holder=_holder(same),
+                              hours=hours, log_directory=description["log_directory"])
         deadline = time.monotonic() + patience
         told = False
         while not _taken(all_jobs, holder):

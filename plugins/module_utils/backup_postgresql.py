@@ -17,7 +17,7 @@ import tempfile
 import time
 from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, cast
 
-from . import archive, backup_store, container
+from . import archive, backup_compare, backup_store, container
 from .backup_errors import BackupError
 from .backup_job import Job, Restored, Source, Taken, take_output
 from .compose import cli_environment
@@ -85,16 +85,7 @@ _HYPERTABLES = """
 SELECT coalesce(json_object_agg(format('%I.%I', hypertable_schema, hypertable_name), num_chunks), '{}')
 FROM timescaledb_information.hypertables
 """
-# Restored jobs would begin to work at once: compress, drop what is old, refresh.
-_STOP_JOBS = """
-DO $$ BEGIN
-  IF to_regprocedure('_timescaledb_functions.stop_background_workers()') IS NOT NULL THEN
-    PERFORM _timescaledb_functions.stop_background_workers();
-  ELSIF to_regprocedure('_timescaledb_internal.stop_background_workers()') IS NOT NULL THEN
-    PERFORM _timescaledb_internal.stop_background_workers();
-  END IF;
-END $$
-"""
+_JOBS = "SELECT _timescaledb_functions.%s_background_workers()"
 
 
 class Server:
@@ -184,7 +175,7 @@ def take(job: Job, base: str, way: archive.Compression, source: Source) -> Taken
     _end_leftovers(server)
     # Whatever stops the dump ends the session first: leaving the pool waits for the counting, and that for a lock.
     with concurrent.futures.ThreadPoolExecutor(1) as beside, server.session() as session:
-        session.ask("SET lock_timeout = '%s'" % LOCK_PATIENCE)
+        session.ask("SET lock_timeout = '%s'; SET statement_timeout = 0" % LOCK_PATIENCE)
         session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         snapshot = session.ask("SELECT pg_export_snapshot()")
         # The snapshot lives as long as this transaction does, and nothing is blocked by it.
@@ -205,7 +196,7 @@ def rehearse(job: Job, backup: backup_store.Backup) -> Restored:
         scratch = SCRATCH_DATABASE % server.database
         _drop(server, scratch)
         try:
-            return _restore_into(server, scratch, backup, keep_quiet=True)
+            return _restore_into(server, scratch, backup)
         finally:
             _drop(server, scratch)
 
@@ -217,13 +208,17 @@ def restore(job: Job, backup: backup_store.Backup, note: Callable[[str], None]) 
     _drop(server, new)
     _restore_roles(server, backup)
     note("restoring into the database %s" % new)
-    restored = _restore_into(server, new, backup, keep_quiet=False)
-    if backup.manifest is not None and restored.counts != backup.manifest["counts"]:
+    restored = _restore_into(server, new, backup)
+    if backup.manifest is not None and backup_compare.differences(backup.manifest, restored):
         # The caller says what differs; the live database is still the one it was.
         _drop(server, new)
         return restored
     note("%s becomes %s, %s becomes %s" % (live, aside, new, live))
     _swap(server, live, aside, new)
+    if "timescaledb" in restored.versions:
+        # Jobs begin to work in the one that is live now, and no more in the one that is to stay as it was.
+        server.ask(_JOBS % "start", live)
+        server.ask("SELECT timescaledb_pre_restore()", aside)
     return restored
 
 
@@ -278,8 +273,8 @@ def _drop(server: Server, database: str) -> None:
     server.ask('DROP DATABASE IF EXISTS "%s" WITH (FORCE)' % database, "postgres")
 
 
-def _restore_into(server: Server, database: str, backup: backup_store.Backup, keep_quiet: bool) -> Restored:
-    """Restores a dump into a new database and tells what is in it then."""
+def _restore_into(server: Server, database: str, backup: backup_store.Backup) -> Restored:
+    """Restores a dump into a new database, whose jobs are left stopped, and tells what is in it then."""
     manifest = backup.manifest or {}
     versions, details = manifest.get("versions", {}), manifest.get("details", {})
     plain = backup.files[0].endswith(".sql.gz")
@@ -288,6 +283,7 @@ def _restore_into(server: Server, database: str, backup: backup_store.Backup, ke
     locale = "ENCODING '%(encoding)s' LC_COLLATE '%(collate)s' LC_CTYPE '%(ctype)s'" % details if details else ""
     server.ask('CREATE DATABASE "%s" TEMPLATE template0 %s' % (database, locale), "postgres")
     with server.session(database) as session:
+        _prepare_extensions(session, versions)
         timescale = _prepare_timescale(session, versions, plain)
     if plain:
         command = server.command("psql", "--dbname", database, "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1",
@@ -297,14 +293,22 @@ def _restore_into(server: Server, database: str, backup: backup_store.Backup, ke
     archive.read_back(backup.path, command)
     with server.session(database) as session:
         if timescale:
-            session.ask("SELECT timescaledb_post_restore()")
-            if keep_quiet:
-                session.ask(_STOP_JOBS)
+            # In one transaction: jobs that are due would compress and delete before it is counted.
+            session.ask("BEGIN; SELECT timescaledb_post_restore(); %s; COMMIT" % (_JOBS % "stop"))
         session.ask("ANALYZE")
     with server.session(database) as session:
         found = session.json(_IDENTITY)
         counts, details = _contents(session, found["extensions"])
     return Restored(counts, details, dict(found["extensions"], postgresql=found["postgresql"]))
+
+
+def _prepare_extensions(session: Session, versions: Mapping[str, str]) -> None:
+    """The other extensions in the versions of the dump; where the server has another alone, the dump creates that."""
+    available = session.json("SELECT coalesce(json_agg(name || ' ' || version), '[]') FROM "
+                             "pg_available_extension_versions")
+    for name, version in sorted(versions.items()):
+        if name != "timescaledb" and "%s %s" % (name, version) in available:
+            session.ask('CREATE EXTENSION IF NOT EXISTS "%s" VERSION \'%s\' CASCADE' % (name, version))
 
 
 def _prepare_timescale(session: Session, versions: Mapping[str, str], plain: bool) -> bool:

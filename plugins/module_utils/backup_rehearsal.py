@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from . import (
     backup,
     backup_choice,
+    backup_compare,
     backup_engines,
     backup_journal,
     backup_lock,
@@ -31,7 +32,6 @@ from .findings import FAIL, PASS, WARN, Case, Finding, Rule, Text, problems, tab
 # So many differences are told one by one.
 SHOWN = 5
 _MORE = Text("and {count} more", "외 {count}건")
-_ABSENT = "-"
 
 RULES = table(
     Rule("rehearsal", Text("restore rehearsal", "복구 리허설"),
@@ -72,11 +72,8 @@ def run(description: Mapping[str, Any], target: str, name: str = "", root: str =
             backup_choice.named(description, target, where, name)
         with backup_lock.hold(description, "rehearsal", target, tell):
             return _rehearse(job, name, where)
-    except BackupError as problem:
-        return [backup.finding_of(problem, target, RULES["rehearsal"])]
-    except OSError as problem:
-        return [RULES["rehearsal"].finding("directory", target, directory=problem.filename or where,
-                                           said=problem.strerror or str(problem))]
+    except (BackupError, OSError) as problem:
+        return [backup.finding_of(backup.error_of(problem, where), target, RULES["rehearsal"])]
 
 
 def _rehearse(job: Job, name: str, root: str) -> List[Finding]:
@@ -91,24 +88,19 @@ def _rehearse(job: Job, name: str, root: str) -> List[Finding]:
         restored = _restore(job, chosen, root)
         outcome = judge(chosen, restored, job, time.monotonic() - clock)
         tried = not problems([outcome])
-    except BackupError as problem:
-        outcome = backup.finding_of(problem, target, RULES["rehearsal"])
-        tried = None if problem.case in _NOT_TRIED else False
+    except (BackupError, EngineError, OSError) as problem:
+        error = backup.error_of(problem, root)
+        outcome = backup.finding_of(error, target, RULES["rehearsal"])
+        tried = None if error.case in _NOT_TRIED else False
     if root != description["backup_directory"] or (chosen is not None and not chosen.own):
         return [outcome]
     return [outcome] + _record(job, chosen.name if chosen else "", tried, time.monotonic() - clock, outcome)
 
 
 def _restore(job: Job, chosen: Backup, root: str) -> Restored:
-    try:
-        backup_choice.require_bytes(chosen, job.description, root)
-        backup_choice.require_room(_room(job, chosen))
-        return backup_engines.ENGINES[job.service["engine"]].rehearse(job, chosen)
-    except EngineError as problem:
-        raise BackupError("no-engine", said=str(problem)) from problem
-    except OSError as problem:
-        raise BackupError("directory", directory=problem.filename or root,
-                          said=problem.strerror or str(problem)) from problem
+    backup_choice.require_bytes(chosen, job.description, root)
+    backup_choice.require_room(_room(job, chosen))
+    return backup_engines.ENGINES[job.service["engine"]].rehearse(job, chosen)
 
 
 def _room(job: Job, chosen: Backup) -> Any:
@@ -125,28 +117,10 @@ def judge(chosen: Backup, restored: Restored, job: Job, seconds: float) -> Findi
     rule = RULES["rehearsal"]
     if chosen.manifest is None:
         return rule.finding("loads" if rows else "holds-nothing", job.target, **values)
-    found = differences(chosen.manifest, restored)
+    found = backup_compare.differences(chosen.manifest, restored)
     if found:
         return rule.finding("differs", job.target, differences=listed(found), **values)
     return rule.finding("proven", job.target, **values)
-
-
-def differences(manifest: Mapping[str, Any], restored: Restored) -> List[str]:
-    """What was restored otherwise than a manifest says, each with both values: there, then here."""
-    # The program itself may be a newer one by now; what it loads with the data (an extension) may not.
-    versions = {name: version for name, version in manifest["versions"].items() if name != manifest["engine"]}
-    pairs = (("", manifest["counts"], restored.counts), ("", manifest["details"], restored.details),
-             ("version of ", versions, {name: restored.versions.get(name, _ABSENT) for name in versions}))
-    return [difference for prefix, wanted, found in pairs for difference in _compare(prefix, wanted, found)]
-
-
-def _compare(prefix: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
-    for name in sorted(set(wanted) | set(found)):
-        there, here = wanted.get(name, _ABSENT), found.get(name, _ABSENT)
-        if isinstance(there, Mapping) and isinstance(here, Mapping):
-            yield from _compare("%s%s " % (prefix, name), there, here)
-        elif there != here:
-            yield "%s%s %s → %s" % (prefix, name, there, here)
 
 
 def listed(found: List[str]) -> Text:

@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Opt
 from . import (
     backup,
     backup_choice,
+    backup_compare,
     backup_engines,
     backup_journal,
     backup_list,
@@ -164,14 +165,7 @@ def _writers(job: Job) -> List[str]:
 
 def _stopped(problem: Exception, target: str, directory: str) -> Finding:
     """What stopped a restore, as a finding."""
-    if isinstance(problem, BackupError):
-        error = problem
-    elif isinstance(problem, OSError):
-        error = BackupError("directory", directory=problem.filename or directory,
-                            said=problem.strerror or str(problem))
-    else:
-        error = BackupError("no-engine", said=str(problem))
-    return backup.finding_of(error, target, RULES["restore"])
+    return backup.finding_of(backup.error_of(problem, directory), target, RULES["restore"])
 
 
 class _Restore:
@@ -184,6 +178,7 @@ class _Restore:
         self.again = again
         self.tell = tell
         self.clock = time.monotonic()
+        self.before: Dict[str, health.Condition] = {}
         self.code = backup_engines.ENGINES[job.service["engine"]]
         self.in_server = job.service["engine"] in backup_engines.IN_SERVER
 
@@ -225,6 +220,8 @@ class _Restore:
 
     def _replace(self, journal: Journal, begun: bool) -> List[Finding]:
         before = self._started()
+        # Crashes of last week are none of this restore's.
+        self.before = {name: health.condition(container) for name, container in self._containers().items()}
         try:
             for service in self._running(journal.stopped):
                 self._say("stop", service=service)
@@ -238,7 +235,7 @@ class _Restore:
 
     def _compare(self, restored: Restored) -> None:
         manifest = self.chosen.manifest
-        found = backup_rehearsal.differences(manifest, restored) if manifest is not None else []
+        found = backup_compare.differences(manifest, restored) if manifest is not None else []
         if found:
             raise BackupError("differs", name=self.chosen.name, differences=backup_rehearsal.listed(found))
 
@@ -314,7 +311,8 @@ class _Restore:
         while True:
             containers = self._containers()
             now = {name: health.condition(containers.get(name)) for name in services}
-            states = {name: health.progress(condition, None, up_finished=True) for name, condition in now.items()}
+            states = {name: health.progress(condition, self.before.get(name), up_finished=True)
+                      for name, condition in now.items()}
             if health.PENDING not in states.values() or time.monotonic() > deadline:
                 return {name: now[name] for name, state in states.items() if state != health.HEALTHY}
             time.sleep(_PAUSE)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import calendar
 import contextlib
 import fcntl
+import glob
 import http.client
 import json
 import os
@@ -101,6 +102,11 @@ def load(state_directory: str, target: str) -> Tuple[State, List[Finding]]:
         return {}, [RULES["backup-state"].finding("damaged", target, path=file)]
     except OSError as problem:
         return {}, [RULES["backup-state"].unread(_said(problem), target, path=file)]
+
+
+def damaged(state_directory: str, target: str) -> Optional[str]:
+    """The file that a damaged state was set aside in, while it lies there: what it knew of proofs is not known."""
+    return next(iter(sorted(glob.glob(glob.escape(path(state_directory, target)) + ".damaged*"))), None)
 
 
 def record_attempt(state_directory: str, target: str, at: float) -> List[Finding]:

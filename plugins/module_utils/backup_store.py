@@ -207,8 +207,10 @@ def read_manifest(path: str) -> Optional[Dict[str, Any]]:
         manifest = json.loads(files.read_text(path) or "")
         usable = (manifest["format"] == FORMAT and isinstance(manifest["counts"], dict)
                   and isinstance(manifest["suspect"], list) and isinstance(manifest["identity"], dict)
+                  and isinstance(manifest["versions"], dict) and isinstance(manifest["details"], dict)
                   and manifest["files"] and all(
                       parse(file["name"]) and isinstance(file["size"], int) and isinstance(file["sha256"], str)
+                      and isinstance(file["raw_size"], int)
                       for file in manifest["files"]))
     except (ValueError, KeyError, TypeError, OSError):
         return None

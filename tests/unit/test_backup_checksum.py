@@ -57,7 +57,7 @@ class Backups:
             write(where / f"{name}{suffix}.sha256", f"{digest}  {name}{suffix}\n".encode())
             written.append({"name": name + suffix, "size": size, "sha256": digest, "raw_size": size})
         text = {"format": 1, "stack": "coinpilot", "target": target, "name": name, "files": written, "counts": {},
-                "identity": {}, "suspect": [], "accepted": False, **manifest}
+                "versions": {}, "details": {}, "identity": {}, "suspect": [], "accepted": False, **manifest}
         write(where / f"{name}.json", json.dumps(text).encode())
         return where / (name + suffixes[0])
 

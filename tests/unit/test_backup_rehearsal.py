@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.coinpilot.ops.plugins.module_utils import (
     backup_choice,
+    backup_compare,
     backup_engines,
     backup_journal,
     backup_rehearsal,
@@ -83,16 +84,16 @@ def last(description: dict[str, Any]) -> Any:
 ])
 def test_every_count_is_compared_both_ways(restored: Restored, expected: list[str]) -> None:
     manifest = {"engine": "postgresql", "counts": COUNTS, "details": {}, "versions": {}}
-    assert backup_rehearsal.differences(manifest, restored) == expected
+    assert backup_compare.differences(manifest, restored) == expected
 
 
 def test_hypertables_and_the_versions_of_extensions_are_compared_but_not_the_servers() -> None:
     manifest = {"engine": "postgresql", "counts": {}, "details": {"hypertables": {"public.a": 12, "public.b": 1}},
-                "versions": {"postgresql": "17.6", "timescaledb": "2.19.3"}}
+                "versions": {"postgresql": "17.6", "timescaledb": "2.19.3", "vector": "0.8.0", "uuid-ossp": "1.1"}}
     restored = Restored({}, {"hypertables": {"public.a": 11, "public.b": 1}},
-                        {"postgresql": "17.7", "timescaledb": "2.24.0"})
-    assert backup_rehearsal.differences(manifest, restored) == [
-        "hypertables public.a 12 → 11", "version of timescaledb 2.19.3 → 2.24.0"]
+                        {"postgresql": "17.7", "timescaledb": "2.24.0", "vector": "0.8.1"})
+    assert backup_compare.differences(manifest, restored) == [
+        "hypertables public.a 12 → 11", "version of timescaledb 2.19.3 → 2.24.0", "version of uuid-ossp 1.1 → -"]
 
 
 def test_of_many_differences_the_first_five_are_told() -> None:
