@@ -233,7 +233,9 @@ def test_one_that_is_told_to_end_clears_up_and_says_so_in_its_log(run: Program, 
     finally:
         print("cleared up")
     """
-    result = run("backup", "redis", before=JOB.format(body=body.strip()))
+    # The tests themselves may be run by nohup, whose deafness is inherited.
+    result = run("backup", "redis", before=JOB.format(body=body.strip()),
+                 preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
     assert (result.returncode, result.stdout, result.stderr) == (128 + number, "cleared up\n", "")
     assert "stopped from outside" in (tmp_path / "log" / "redis-backup.log").read_text()
 
