@@ -247,7 +247,7 @@ def is_temporary(filename: str) -> bool:
 
 
 def is_manifest(filename: str) -> bool:
-    parsed = backup_store.parse(filename)
+    parsed = backup_store.parse(filename) if filename.endswith(backup_store.MANIFEST) else None
     return parsed is not None and parsed.own and parsed.suffix == backup_store.MANIFEST
 
 

@@ -8,7 +8,7 @@ A backup is a manifest, one or more data files, and a SHA-256 sidecar for each o
 
 from __future__ import annotations
 
-import calendar
+import datetime
 import json
 import os
 import re
@@ -77,13 +77,15 @@ def parse(filename: str) -> Optional[FileName]:
     match = own or _OLD.match(filename)
     if match is None:
         return None
+    stamp = match["stamp"]
     try:
-        moment = time.strptime(match["stamp"], STAMP if own else "%Y%m%d_%H%M%S")
-        taken_at = calendar.timegm(moment) if own else time.mktime(moment)
+        # Not by strptime, which takes longer than to read and hash a small file.
+        moment = datetime.datetime(int(stamp[:4]), int(stamp[4:6]), int(stamp[6:8]), int(stamp[9:11]),
+                                   int(stamp[11:13]), int(stamp[13:15]), tzinfo=datetime.timezone.utc if own else None)
+        taken_at = moment.timestamp()
     except (ValueError, OverflowError):
         return None
-    return FileName(match["stack"], match["target"] or "postgres", match["name"], float(taken_at), match["suffix"],
-                    bool(own))
+    return FileName(match["stack"], match["target"] or "postgres", match["name"], taken_at, match["suffix"], bool(own))
 
 
 def name(stack: str, target: str, moment: float) -> str:
