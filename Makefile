@@ -48,7 +48,7 @@ molecule: setup ## provision a stand-in host from bare and test it from outside
 bench: setup ## measure what a person waits for, each beside its floor
 	@tools/engine.sh
 	@tests/sample_app/fetch_wheels.sh $(CURDIR)/.venv/bin/python
-	@.venv/bin/python tests/bench/bench.py
+	@.venv/bin/python tests/bench/bench.py $(ARGS)
 
 clean: demo-down ## remove the demo, .venv and all caches of this checkout
 	@rm -rf .venv .cache

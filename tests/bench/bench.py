@@ -3,11 +3,13 @@
     make bench
 
 A stand-in host of its own is made from bare and removed at the end. Figures of two machines, or of two runs on a busy
-one, do not compare; the rows of one run do.
+one, do not compare; the rows of one run do. `make bench ARGS="--backups-on NAME"` measures the backups alone, on a
+provisioned stand-in host that stays.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -20,21 +22,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ansible_runner
+import backups
+from table import Row, print_table, say
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NAME, PORT = "coinpilot-bench", 2224
-STATE = CHECKOUT / ".cache" / "stand_in" / NAME
+STATES = CHECKOUT / ".cache" / "stand_in"
+STATE = STATES / NAME
 INVENTORY = STATE / "inventory"
 REPEATS = 3
-
-
-class Row(NamedTuple):
-    """One measured thing: wall seconds, and what it is held against."""
-
-    what: str
-    seconds: float
-    floor: str = ""
-    aim: str = ""
 
 
 class Played(NamedTuple):
@@ -44,9 +40,15 @@ class Played(NamedTuple):
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backups-on", metavar="NAME", help="measure the backups alone, on this stand-in host")
+    existing = parser.parse_args().backups_on
+    if existing:
+        print_table(backups.measure(STATES / existing / "ssh_config"))
+        return 0
     stand_in("down")
     try:
-        rows = measure()
+        rows = measure() + backups.measure(STATE / "ssh_config")
     finally:
         stand_in("down")
     print_table(rows)
@@ -132,18 +134,6 @@ def stand_in(*arguments: str) -> None:
     command, *rest = arguments
     subprocess.run([sys.executable, str(CHECKOUT / "tests" / "stand_in" / "stand_in.py"), command, "--name", NAME,
                     *rest], check=True)
-
-
-def print_table(rows: list[Row]) -> None:
-    head = Row("", 0, "", "")._replace(what="what", floor="against", aim="aim")
-    widths = [max(len(getattr(row, field)) for row in [*rows, head]) for field in ("what", "floor", "aim")]
-    print(f"\n{head.what:<{widths[0]}}  {'seconds':>8}  {head.floor:<{widths[1]}}  {head.aim}")
-    for row in rows:
-        print(f"{row.what:<{widths[0]}}  {row.seconds:8.2f}  {row.floor:<{widths[1]}}  {row.aim}".rstrip())
-
-
-def say(text: str) -> None:
-    print(text, flush=True)
 
 
 if __name__ == "__main__":
