@@ -15,6 +15,7 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
 PASS, WARN, FAIL, UNKNOWN = "PASS", "WARN", "FAIL", "UNKNOWN"
 WORST_FIRST = (FAIL, UNKNOWN, WARN, PASS)
+CRITICAL, HIGH, MEDIUM, LOW = "critical", "high", "medium", "low"
 LANGUAGES = ("en", "ko")
 
 
@@ -43,6 +44,7 @@ STATUS_WORDS = {
 }
 _EXPECTED = Text("expected", "기준")
 _FIX = Text("do", "조치")
+_WHERE = Text("where", "위치")
 _NOT_READ = Text("could not be read: {error}", "읽을 수 없습니다: {error}")
 _NOTHING_CHECKED = Text("nothing was checked", "점검한 항목이 없습니다")
 
@@ -55,6 +57,19 @@ class Case(NamedTuple):
     fix: Text = NOTHING
 
 
+class Place(NamedTuple):
+    """Where it was seen, as far as that can be told: a Compose service, a file, a line (from 1)."""
+
+    service: str = ""
+    file: str = ""
+    line: Optional[int] = None
+
+    def text(self) -> Text:
+        """The file and the line, e.g. compose.yml:12, or nothing."""
+        shown = self.file if self.line is None else "%s:%d" % (self.file, self.line)
+        return Text(shown, shown)
+
+
 class Finding(NamedTuple):
     """The outcome of one rule for one subject (a port, a key, a container; "" where there is only one)."""
 
@@ -65,9 +80,17 @@ class Finding(NamedTuple):
     seen: Text
     expected: Text
     fix: Text
+    severity: str = HIGH
+    place: Place = Place()
 
     def as_dict(self) -> Dict[str, Any]:
-        return {name: value._asdict() if isinstance(value, Text) else value for name, value in self._asdict().items()}
+        """For JSON: texts in every language, and ``service``, ``file`` and ``line`` beside the others."""
+        flat = {name: value._asdict() if isinstance(value, Text) else value for name, value in self._asdict().items()}
+        return {**flat, **flat.pop("place")._asdict()}
+
+    def at(self, service: str = "", file: str = "", line: Optional[int] = None) -> Finding:
+        """The same, with the place where it was seen."""
+        return self._replace(place=Place(service, file, line))
 
     def heading(self, lang: str) -> str:
         return " ".join(part for part in (self.title.get(lang), self.subject) if part)
@@ -86,18 +109,21 @@ class Rule(NamedTuple):
     expected: Text
     cases: Mapping[str, Case]
     unread_fix: Text = NOTHING
+    # How bad it is where the rule is broken, and why it is one: for who has to choose what to mend first.
+    severity: str = HIGH
+    why: Text = NOTHING
 
     def finding(self, case: str, subject: str = "", **values: Any) -> Finding:
         status, seen, fix = self.cases[case]
         values["subject"] = subject
         return Finding(self.id, status, self.title, subject, seen.fill(**values), self.expected.fill(**values),
-                       fix.fill(**values))
+                       fix.fill(**values), self.severity)
 
     def unread(self, error: str, subject: str = "", **values: Any) -> Finding:
         """What cannot be read is UNKNOWN, never PASS."""
         values["subject"] = subject
         return Finding(self.id, UNKNOWN, self.title, subject, _NOT_READ.fill(error=error),
-                       self.expected.fill(**values), self.unread_fix.fill(**values))
+                       self.expected.fill(**values), self.unread_fix.fill(**values), self.severity)
 
 
 def table(*rules: Rule) -> Dict[str, Rule]:
@@ -106,6 +132,13 @@ def table(*rules: Rule) -> Dict[str, Rule]:
     if len(by_id) != len(rules):
         raise ValueError("two rules have the same id")
     return by_id
+
+
+def with_passes(rules: Mapping[str, Rule], found: List[Finding], seen: Text = NOTHING) -> List[Finding]:
+    """What was found, and a PASS for each of the rules that found nothing. Only for rules that were really judged."""
+    broken = {finding.id for finding in found}
+    return found + [Finding(rule.id, PASS, rule.title, "", seen or rule.expected, rule.expected, NOTHING, rule.severity)
+                    for rule in rules.values() if rule.id not in broken]
 
 
 def worst(findings: Iterable[Finding]) -> str:
@@ -152,14 +185,15 @@ def render_text(findings: Iterable[Finding], lang: str) -> str:
     lines = [summary(ordered, lang)]
     status_width = max(width(word.get(lang)) for word in STATUS_WORDS.values())
     heading_width = min(32, max((width(finding.heading(lang)) for finding in ordered), default=0))
-    label_width = max(width(_EXPECTED.get(lang)), width(_FIX.get(lang)))
+    label_width = max(width(label.get(lang)) for label in (_WHERE, _EXPECTED, _FIX))
     for finding in ordered:
         lines.append("  ".join((pad(STATUS_WORDS[finding.status].get(lang), status_width),
                                 pad(finding.heading(lang), heading_width), finding.seen.get(lang))).rstrip())
         if finding.status != PASS:
             indent = " " * (status_width + 2)
             lines.extend(f"{indent}{pad(label.get(lang), label_width)}  {text.get(lang)}"
-                         for label, text in ((_EXPECTED, finding.expected), (_FIX, finding.fix)) if text.get(lang))
+                         for label, text in ((_WHERE, finding.place.text()), (_EXPECTED, finding.expected), (_FIX, finding.fix))
+                         if text.get(lang))
     return "\n".join(lines) + "\n"
 
 
