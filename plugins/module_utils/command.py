@@ -17,6 +17,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, TextIO
 
 from . import findings, job_log
@@ -51,6 +52,8 @@ MESSAGES = {
     "argument": Text("{name} goes with 'offsite {action}' only", "{name}은(는) 'offsite {action}'에만 쓸 수 있습니다"),
     "one-target": Text("--name goes with one target: coinpilot-ops restore-rehearsal TARGET --name NAME",
                        "--name은 대상 하나와 함께 쓰세요: coinpilot-ops restore-rehearsal 대상 --name 이름"),
+    "one-env": Text("name the .env once: coinpilot-ops preflight ENV_FILE",
+                    ".env 파일은 한 번만 지정하세요: coinpilot-ops preflight ENV_FILE"),
     "confirm": Text("To go on, type this host's name", "계속하려면 이 호스트의 이름을 입력하세요"),
     "not-shown": Text("the report could not be shown: {error}", "결과를 출력하지 못했습니다: {error}"),
 }
@@ -75,17 +78,28 @@ class WrongUsage(Exception):
 
 
 class Report(NamedTuple):
-    """How a sub-command ended. ``text`` is shown after the findings, ``data`` goes into the JSON beside them."""
+    """How a sub-command ended. ``text`` is shown after the findings, ``data`` goes into the JSON beside them.
+    ``listing`` makes the text of the findings where the usual one, with a line for all that passed, would be long."""
 
     findings: List[Finding]
     text: Text = NOTHING
     data: Mapping[str, Any] = {}
+    listing: Callable[[Sequence[Finding], str], str] = findings.render_text
+
+
+def _never(options: argparse.Namespace) -> bool:
+    return False
 
 
 class SubCommand(NamedTuple):
+    """``alone`` says when it needs neither root nor the description. ``closing`` is the last line, on every path: of the
+    findings, or of None where it did not get that far."""
+
     purpose: Text
     arguments: Callable[[Add], None]
     run: Callable[[argparse.Namespace, Description], Report]
+    alone: Callable[[argparse.Namespace], bool] = _never
+    closing: Optional[Callable[[Optional[List[Finding]]], str]] = None
 
 
 # The sub-commands ----------------------------------------------------------------------------------------------------
@@ -237,6 +251,45 @@ def _offsite(options: argparse.Namespace, description: Description) -> Report:
     return Report(_logged(options, description, "offsite " + options.action, "offsite.log", jobs[options.action]))
 
 
+def _preflight_arguments(add: Add) -> None:
+    add("env", nargs="?", metavar="ENV_FILE", default="",
+        help=Text("the same as --env-file", "--env-file과 같음"))
+    add("--compose", metavar="FILE", action="append", default=[],
+        help=Text("judge this project instead of the host; again for each file that overrides it",
+                  "호스트 대신 이 프로젝트를 점검. 덮어쓰는 파일마다 반복"))
+    add("--env-file", metavar="FILE", default="",
+        help=Text("its .env (default: the one beside the compose file)", ".env 파일(기본: compose 파일 옆의 .env)"))
+    add("--workflows", metavar="DIR", default="",
+        help=Text("exported n8n workflows, judged as well", "내보낸 n8n 워크플로 디렉터리도 점검"))
+    add("--policy", metavar="FILE", default="",
+        help=Text("public ports and waivers, as JSON (default: those of the stack)",
+                  "공개 포트와 면제를 담은 JSON(기본: 스택의 설정)"))
+
+
+def _preflight(options: argparse.Namespace, description: Description) -> Report:
+    from . import preflight, preflight_policy
+
+    if options.env and options.env_file:
+        raise WrongUsage(MESSAGES["one-env"])
+    env_file = options.env or options.env_file
+    policy, found, name = description.get("security", preflight_policy.NONE), [], preflight_policy.VARIABLE
+    if options.policy:
+        (policy, found), name = preflight_policy.load(options.policy), options.policy
+    if options.compose:
+        wish = preflight.Wish(options.compose, env_file or os.path.join(os.path.dirname(options.compose[0]), ".env"),
+                              options.workflows, policy, name)
+    else:
+        wish = preflight.of_host(description, env_file, options.workflows)._replace(policy=policy, policy_name=name)
+    found = found + preflight.run(wish)
+    return Report(found, data={"result": preflight.conclusion(found)}, listing=preflight.render_text)
+
+
+def _preflight_conclusion(found: Optional[List[Finding]]) -> str:
+    from . import preflight
+
+    return preflight.conclusion(found)
+
+
 def _targets_argument(add: Add) -> None:
     add("targets", nargs="*", metavar="TARGET",
         help=Text("what is meant, e.g. postgres (all when none is named)", "백업 대상. 예: postgres(생략하면 전체)"))
@@ -249,6 +302,10 @@ def _no_arguments(add: Add) -> None:
 COMMANDS: Dict[str, SubCommand] = {
     "verify": SubCommand(Text("is the stack as described, and healthy?", "스택이 설명대로이고 정상인지 점검"),
                          _no_arguments, _verify),
+    "preflight": SubCommand(Text("is it safe: the compose file, .env, the n8n workflows, what runs?",
+                                 "compose 파일, .env, n8n 워크플로, 실행 중인 것이 안전한지 점검"),
+                            _preflight_arguments, _preflight, alone=lambda options: bool(options.compose),
+                            closing=_preflight_conclusion),
     "backup": SubCommand(Text("take a backup now", "지금 백업"), _backup_arguments, _backup),
     "checksum": SubCommand(Text("is every backup file as it was written?", "백업 파일이 기록될 때 그대로인지 검증"),
                            _checksum_arguments, _checksum),
@@ -360,11 +417,11 @@ def _common_arguments(add: Add, top: bool) -> None:
     add("-h", "--help", action="help", help=Text("show this and end", "도움말 표시"))
 
 
-def _asked_language(arguments: Sequence[str]) -> Optional[str]:
-    """As --lang says, looked for ahead of all else: what is wrong with the usage is said in it as well."""
+def _asked(arguments: Sequence[str], name: str) -> Optional[str]:
+    """What is given for --lang or --format, looked for ahead of all else: a wrong usage is answered in it as well."""
     asked = None
     for argument, following in zip(arguments, list(arguments[1:]) + [""]):
-        if argument == "--lang" or argument.startswith("--lang="):
+        if argument == name or argument.startswith(name + "="):
             asked = argument.partition("=")[2] or following
     return asked
 
@@ -372,7 +429,7 @@ def _asked_language(arguments: Sequence[str]) -> Optional[str]:
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Runs a command line and returns its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    lang = findings.language(_asked_language(arguments))
+    lang = findings.language(_asked(arguments, "--lang"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Where there are no Korean letters, the rest is still shown.
@@ -384,6 +441,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return _run(arguments, lang)
     except WrongUsage as problem:
         _complain(problem.text.get(lang))
+        _close(arguments, None)
         return WRONG_USAGE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -409,18 +467,22 @@ def _run(arguments: Sequence[str], lang: str) -> int:
     options.line = " ".join([PROGRAM, *arguments])
     if options.command is None:
         raise WrongUsage(MESSAGES["no-command"].fill(known=", ".join(COMMANDS), program=PROGRAM))
-    if os.geteuid() != 0:
+    alone = COMMANDS[options.command].alone(options)
+    if not alone and os.geteuid() != 0:
         raise WrongUsage(MESSAGES["root"].fill(command=" ".join([PROGRAM, options.command])))
-    description = _read_description(options.description)
+    description = {} if alone else _read_description(options.description)
     try:
         report = COMMANDS[options.command].run(options, description)
     except WrongUsage:
         raise
     except Exception as problem:
-        log = JobLog(description["log_directory"], PROGRAM + ".log", description["owner"])
+        log = JobLog(description.get("log_directory", tempfile.gettempdir()), PROGRAM + ".log",
+                     description.get("owner", ""))
         _complain(job_log.stopped(problem, options.command, log).line(lang))
+        _close(arguments, None)
         return COULD_NOT_TELL
     _show(report, options)
+    _close(arguments, report.findings)
     return findings.exit_code(report.findings)
 
 
@@ -450,8 +512,15 @@ def _show(report: Report, options: argparse.Namespace) -> None:
     if options.format == "json":
         text = findings.render_json(report.findings, command=options.command, **report.data)
     else:
-        text = findings.render_text(report.findings, options.lang) + report.text.get(options.lang)
+        text = report.listing(report.findings, options.lang) + report.text.get(options.lang)
     _write(sys.stdout, text)
+
+
+def _close(arguments: Sequence[str], found: Optional[List[Finding]]) -> None:
+    """The last line, where the sub-command has one. Beside JSON it would spoil what is to be parsed."""
+    command = next((COMMANDS[word] for word in arguments if word in COMMANDS), None)
+    if command is not None and command.closing is not None:
+        _write(sys.stderr if _asked(arguments, "--format") == "json" else sys.stdout, command.closing(found) + "\n")
 
 
 def _complain(line: str) -> None:

@@ -101,6 +101,13 @@ class Finding(NamedTuple):
         return f"{text}. {self.fix.get(lang)}" if self.fix.get(lang) else text
 
 
+def from_dict(shown: Mapping[str, Any]) -> Finding:
+    """A finding as ``as_dict`` shows it, such as a module returns it, as a Finding again."""
+    texts = {name: Text(shown[name]["en"], shown[name]["ko"]) for name in ("title", "seen", "expected", "fix")}
+    return Finding(id=shown["id"], status=shown["status"], subject=shown["subject"], severity=shown["severity"],
+                   place=Place(shown["service"], shown["file"], shown["line"]), **texts)
+
+
 class Rule(NamedTuple):
     """One check: what it looks at, what it expects, and everything that it can say (case name -> Case)."""
 
@@ -179,10 +186,14 @@ def summary(findings: List[Finding], lang: str) -> str:
     return f"{verdict}: " + ", ".join(f"{word} {count}" for word, count in counts if count)
 
 
-def render_text(findings: Iterable[Finding], lang: str) -> str:
-    """A report for a person: the verdict, then one block a finding, worst first; what passed takes one line."""
+def render_text(findings: Iterable[Finding], lang: str, without: str = "") -> str:
+    """A report for a person: the verdict, then one block a finding, worst first; what passed takes one line.
+
+    Findings of the status ``without`` count in the verdict and are not listed.
+    """
     ordered = sort(findings)
     lines = [summary(ordered, lang)]
+    ordered = [finding for finding in ordered if finding.status != without]
     status_width = max(width(word.get(lang)) for word in STATUS_WORDS.values())
     heading_width = min(32, max((width(finding.heading(lang)) for finding in ordered), default=0))
     label_width = max(width(label.get(lang)) for label in (_WHERE, _EXPECTED, _FIX))
