@@ -23,6 +23,12 @@ def summary(*arguments: str) -> tuple[int, str]:
     return result.returncode, result.stdout.splitlines()[-1]
 
 
+def test_a_step_with_two_files_counts_both_and_needs_both(tmp_path: Path) -> None:
+    files = [junit(tmp_path, name, tests=3, failures=0, errors=0, skipped=0) for name in ("a.xml", "b.xml")]
+    assert summary("molecule=0:" + ":".join(files)) == (0, "6 passed, 0 failed")
+    assert summary(f"molecule=0:{files[0]}:{tmp_path}/missing.xml") == (1, "3 passed, 1 failed")
+
+
 def test_all_is_well(tmp_path: Path) -> None:
     unit = junit(tmp_path, "unit.xml", tests=5, failures=0, errors=0, skipped=0)
     assert summary("lint=0", f"unit=0:{unit}") == (0, "6 passed, 0 failed")
