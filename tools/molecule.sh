@@ -6,7 +6,7 @@ set -euo pipefail
 source "$(dirname "$0")/common.sh"
 cd "$checkout"
 
-readonly scenarios=(default backups)
+readonly scenarios=(default backup)
 
 tools/engine.sh
 tests/sample_app/fetch_wheels.sh "$checkout/.venv/bin/python"

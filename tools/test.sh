@@ -6,7 +6,7 @@ source "$(dirname "$0")/common.sh"
 cd "$checkout"
 
 readonly junit=.cache/junit
-declare -A reports=([unit]=$junit/unit.xml [molecule]=$junit/host-default.xml:$junit/host-backups.xml)
+declare -A reports=([unit]=$junit/unit.xml [molecule]=$junit/host-default.xml:$junit/host-backup.xml)
 
 # What an earlier run found does not count for this one.
 rm -rf "$junit"
