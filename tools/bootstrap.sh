@@ -12,7 +12,7 @@ readonly stamp=.venv/requirements.stamp
 readonly logs=.cache/log
 
 # The path is part of it: the programs in .venv hold it, so a moved checkout needs a new one.
-wanted() { cat requirements.txt requirements-dev.txt constraints.txt && printf '%s\n' "$checkout"; }
+wanted() { cat requirements.txt requirements-oci.txt requirements-dev.txt constraints.txt && printf '%s\n' "$checkout"; }
 
 current() { [ -x .venv/bin/python ] && wanted | cmp --silent - "$stamp"; }
 
