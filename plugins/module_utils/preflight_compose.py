@@ -9,7 +9,9 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 
 from . import findings, preflight_compose_render
 from .findings import Finding
-from .preflight_compose_common import Found, hooks, listed, mapping, services, true, undoubled
+from .preflight_compose_common import Found, mapping, undoubled
+from .preflight_compose_isolation import judge_isolation
+from .preflight_compose_networks import judge_networks
 from .preflight_compose_ports import judge_ports
 from .preflight_compose_rules import RULES
 
@@ -57,7 +59,8 @@ def env_blocked(resolved: Optional[Mapping[str, Any]]) -> Optional[bool]:
 def _judge(world: World, project: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterator[Found]:
     yield from _judge_render(world, project)
     yield from judge_ports(project, policy.get("public_ports") or ())
-    yield from _judge_privileged(project)
+    yield from judge_networks(project)
+    yield from judge_isolation(project)
 
 
 def _judge_render(world: World, project: Mapping[str, Any]) -> Iterator[Found]:
@@ -66,19 +69,3 @@ def _judge_render(world: World, project: Mapping[str, Any]) -> Iterator[Found]:
         yield Found(rule.finding("empty"), "", ())
     for name in world.unset:
         yield Found(rule.finding("unset", name, name=name), "", ())
-
-
-def _judge_privileged(project: Mapping[str, Any]) -> Iterator[Found]:
-    rule = RULES["compose-privileged"]
-    for name, service in services(project):
-        path = ("services", name)
-        if true(service.get("privileged")):
-            yield Found(rule.finding("container", name), name, (*path, "privileged"))
-        for kind, hook in hooks(service):
-            if true(hook.get("privileged")):
-                yield Found(rule.finding("hook", name, hook=kind), name, (*path, kind))
-        build = mapping(service.get("build"))
-        if true(build.get("privileged")):
-            yield Found(rule.finding("build", name, how="privileged"), name, (*path, "build", "privileged"))
-        if "security.insecure" in listed(build.get("entitlements")):
-            yield Found(rule.finding("build", name, how="security.insecure"), name, (*path, "build", "entitlements"))
