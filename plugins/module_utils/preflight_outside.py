@@ -33,7 +33,7 @@ OPEN, REFUSED, REJECTED, FILTERED, ERROR = "open", "refused", "rejected", "filte
 # What an ICMP answer becomes: OCI's own last rule is REJECT with icmp-host-prohibited, and a router without a way says
 # nearly the same. Only whether other ports of the address answer tells them apart.
 _REJECTIONS = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.EADDRNOTAVAIL)
-_PRIVATE = [ipaddress.ip_network(network) for network in (
+PRIVATE = [ipaddress.ip_network(network) for network in (
     "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10")]
 _UP, _GATEWAY, _REJECT = 0x1, 0x2, 0x200
 
@@ -237,9 +237,9 @@ def _doubts(world: World, target: Target, ssh_port: int, source: str) -> Iterato
     around = next((network for network in world.networks or () if _inside(address, [network])), None)
     if around:
         yield VANTAGE.finding("network", address, network=around)
-    elif _inside(address, _PRIVATE):
+    elif _inside(address, PRIVATE):
         yield VANTAGE.finding("private", address)
-    if source and (_inside(source, _PRIVATE) or _parse(source).is_loopback):
+    if source and (_inside(source, PRIVATE) or _parse(source).is_loopback):
         yield VANTAGE.finding("seen-private", address, source=source)
     answers = [target.answers[port] for port in sorted(target.answers)]
     if not any(answer.state in (OPEN, REFUSED) for answer in answers):
@@ -257,7 +257,7 @@ def _judge_source(target: Target, ssh_port: int, source: str, allowed: Sequence[
     # Ansible may be connected over the other of IPv4 and IPv6.
     here = source if source and (":" in source) == (":" in target.address) else target.source
     around = next((network for network in allowed if _inside(here, [network])), None)
-    if not here or _inside(here, _PRIVATE):
+    if not here or _inside(here, PRIVATE):
         yield VANTAGE.finding("source", subject)
     elif around:
         yield VANTAGE.finding("allowed", subject, source=here, allowed=around)
