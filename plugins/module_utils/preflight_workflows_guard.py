@@ -1,0 +1,437 @@
+# Copyright (c) the CoinPilot operators
+# MIT License (see LICENSE)
+"""Whether a node of an n8n workflow is a check of the secret that no call without it gets past, and if not, why not.
+
+The conditions become a formula; then: does this output, taken, imply that the secret was the right one?
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Set, Tuple
+
+from . import preflight_workflows_graph as graphs
+from .preflight_workflows_expression import OPAQUE, Tree, parse, segments, steps, unwrap
+from .preflight_workflows_graph import Graph, Node, listing, mapping
+
+SECRET_NAME = re.compile(r"secret|token|passw|passphrase|credential|signature|hmac|api[-_]?key|auth|[-_]key\Z|\Akey\Z",
+                         re.IGNORECASE)
+# Names that mean a secret also in the body of a call, where a token may be a coin and a key anything.
+_SURELY_SECRET = re.compile(r"secret|passw|passphrase|signature|hmac|api[-_]?key|authoriz|auth[-_]?token",
+                            re.IGNORECASE)
+_MENTIONS = re.compile(r"\$env|\$vars|process\.env|secret|token|passw|signature|hmac|api[-_]?key|authoriz",
+                       re.IGNORECASE)
+_READERS: Tuple[Tuple[Any, ...], ...] = (("item",), ("first", ()), ("last", ()), ("all", (), "0"))
+_CREDENTIALS = {"headerAuth": "httpHeaderAuth", "basicAuth": "httpBasicAuth", "jwtAuth": "jwtAuth"}
+_EQUAL = {"equal": True, "equals": True, "notEqual": False, "notEquals": False}
+_FILLED = ("isNotEmpty", "notEmpty")
+_DEEPEST = 100
+# Which defect is named where there are several.
+_TELLING = ("any", "self", "empty", "both-request", "empty-value", "blank", "not-secret", "operation", "type",
+            "fallback", "constant", "present-only", "no-request", "unproven")
+
+
+class Origin(NamedTuple):
+    """Where a value comes from: the request (a path), env, process or vars (a name), a const, hmac, nowhere, opaque."""
+
+    kind: str
+    path: Tuple[str, ...] = ()
+    value: Any = None
+
+
+class Formula(NamedTuple):
+    """and, or, not, truthy with parts; match, a comparison that tells the secret; filled; constant; other."""
+
+    kind: str
+    parts: Tuple[Formula, ...] = ()
+    defect: str = ""
+    notes: FrozenSet[str] = frozenset()
+
+
+class Check(NamedTuple):
+    """What a node that looks like a check of the secret is worth."""
+
+    # The outputs that only the secret opens.
+    guarded: FrozenSet[int]
+    # Why the others are open, as far as it is known for an output; None is every other output.
+    why: Mapping[Optional[int], str]
+    notes: FrozenSet[str]
+
+    def reason(self, output: int) -> str:
+        return self.why.get(output, self.why[None])
+
+
+def authentication(node: Node) -> str:
+    """How the entry itself checks who calls: "" not at all, "sound", or what is wrong with it."""
+    if node.is_a("wait"):
+        chosen = node.parameters.get("incomingAuthentication", "none")
+    else:
+        chosen = node.parameters.get("authentication", "none")
+    known = dict(_CREDENTIALS)
+    if node.type == graphs.LANGCHAIN + "mcpTrigger":
+        known = {"headerAuth": "httpHeaderAuth", "bearerAuth": "httpBearerAuth"}
+    elif node.type == graphs.LANGCHAIN + "chatTrigger" or node.is_a("formTrigger"):
+        known = {"basicAuth": "httpBasicAuth"}
+        if chosen == "n8nUserAuth":
+            return "sound"
+    if chosen == "none":
+        return ""
+    if not isinstance(chosen, str) or chosen not in known:
+        return "authentication"
+    credential = mapping(node.credentials.get(known[chosen]))
+    return "sound" if credential.get("id") or credential.get("name") else "no-credential"
+
+
+def examine(graph: Graph, node: Node, env_blocked: Optional[bool]) -> Optional[Check]:
+    """What the node is worth as a check of the secret; None where it is something else."""
+    if not node.is_a("if", "filter", "switch"):
+        return None
+    outputs = _Reader(graph, node, env_blocked).outputs()
+    implied = {port for port, formula in outputs.items() if _implied(formula, True)}
+    defects = {port: _defects(formula) for port, formula in outputs.items()}
+    if not any(defects.values()) and not implied:
+        return None
+    if node.disabled:
+        return Check(frozenset(), {None: "disabled"}, frozenset())
+    why: Dict[Optional[int], str] = {None: "other-output"}
+    for port in outputs:
+        if port in implied:
+            leak = _leak(node, port)
+            if leak:
+                why[port] = leak
+        elif implied:
+            why[port] = "false-branch" if port else "inverted"
+        else:
+            why[port] = next((defect for defect in _TELLING if defect in defects[port]), "unproven")
+    notes = frozenset(note for formula in outputs.values() for note in _notes(formula))
+    return Check(frozenset(implied - {port for port in why if port is not None}), why, notes)
+
+
+def _leak(node: Node, port: int) -> str:
+    """How an output that only the secret opens is fed all the same."""
+    if port == 0 and node.always_outputs:
+        return "always-output"
+    return "continues" if node.continues and port == _port_of_errors(node) else ""
+
+
+def _port_of_errors(node: Node) -> int:
+    """Where the engine sends an item whose conditions could not be worked out."""
+    return 1 if node.is_a("if", "filter") and node.version >= 2 else 0
+
+
+def _implied(formula: Formula, truth: bool) -> bool:
+    """Whether the formula can only be ``truth`` where the secret was right (or not at all)."""
+    if formula.kind == "match":
+        return truth and not formula.defect
+    if formula.kind == "not":
+        return _implied(formula.parts[0], not truth)
+    if formula.kind == "truthy":
+        return truth and _implied(formula.parts[0], True)
+    if formula.kind in ("and", "or"):
+        one_is_enough = (formula.kind == "and") == truth
+        implied = [_implied(part, truth) for part in formula.parts]
+        return any(implied) if one_is_enough else all(implied)
+    return False
+
+
+def _defects(formula: Formula) -> List[str]:
+    own = [formula.defect] if formula.defect else []
+    if formula.kind == "or" and len({_implied(part, True) for part in formula.parts}) > 1:
+        own.append("any")
+    return own + [defect for part in formula.parts for defect in _defects(part)]
+
+
+def _notes(formula: Formula) -> Set[str]:
+    notes = set(formula.notes).union(*(_notes(part) for part in formula.parts))
+    if formula.kind == "and" and any(part.kind == "filled" for part in formula.parts):
+        notes.discard("open-when-empty")
+    return notes
+
+
+def _unrelated(formula: Formula) -> Formula:
+    """The same without what only matters where a secret is compared."""
+    parts = tuple(_unrelated(part) for part in formula.parts)
+    return formula._replace(parts=parts, defect="" if formula.kind in ("other", "filled") else formula.defect)
+
+
+class _Reader:
+    """Reads the conditions of one node."""
+
+    def __init__(self, graph: Graph, node: Node, env_blocked: Optional[bool]):
+        self.graph, self.node, self.env_blocked = graph, node, env_blocked
+
+    def outputs(self) -> Dict[int, Formula]:
+        """What is true of an item that leaves by each output."""
+        parameters = self.node.parameters
+        if self.node.is_a("switch"):
+            return self.rules()
+        if self.node.version >= 2:
+            whole = self.filter(parameters.get("conditions"))
+        else:
+            combine = parameters.get("combineOperation", "all") if self.node.is_a("if") else \
+                parameters.get("combineConditions", "AND")
+            whole = self.first_version(parameters.get("conditions"), combine)
+        return {0: whole, 1: Formula("not", (whole,))}
+
+    def rules(self) -> Dict[int, Formula]:
+        """A Switch: the rule of each output; where the rest goes too, nothing is known."""
+        parameters = self.node.parameters
+        other = Formula("other")
+        if parameters.get("mode", "rules") != "rules":
+            return {0: other._replace(defect="unproven")}
+        found: Dict[int, Formula] = {}
+        rules = mapping(parameters.get("rules"))
+        if self.node.version >= 3:
+            fallback = mapping(parameters.get("options")).get("fallbackOutput", "none")
+            for port, rule in enumerate(listing(rules.get("values"))):
+                found[port] = self.filter(mapping(rule).get("conditions"))
+            fallback = len(found) if fallback == "extra" else fallback
+        else:
+            fallback = parameters.get("fallbackOutput", -1)
+            text = parameters.get("dataType", "number") == "string"
+            for position, rule in enumerate(mapping(rule) for rule in listing(rules.get("rules"))):
+                port = position if self.node.version >= 2 else rule.get("output", 0)
+                formula = self.compare("string" if text else "number", rule.get("operation", "equal"),
+                                       parameters.get("value1"), rule.get("value2"))
+                if isinstance(port, int):
+                    found[port] = Formula("or", (found[port], formula)) if port in found else formula
+        if not isinstance(fallback, int) and fallback != "none":
+            return {port: other._replace(defect="unproven") for port in found}
+        if fallback in found:
+            found[fallback] = Formula("or", (found[fallback], other._replace(defect="fallback")))
+        return found
+
+    def first_version(self, conditions: Any, combine: Any) -> Formula:
+        if not isinstance(conditions, dict) and conditions is not None:
+            return Formula("other", defect="unproven")
+        parts = []
+        for kind in ("boolean", "dateTime", "number", "string"):
+            for raw in listing(mapping(conditions).get(kind)):
+                condition = mapping(raw)
+                default = {"boolean": False, "string": ""}.get(kind)
+                operation = condition.get("operation", "equal" if kind in ("boolean", "string") else "")
+                parts.append(self.compare(kind, operation, condition.get("value1", default),
+                                          condition.get("value2", default)))
+        return _combined("and" if combine in ("all", "AND") else "or", parts)
+
+    def filter(self, conditions: Any) -> Formula:
+        """The conditions of version 2 and later."""
+        if not isinstance(conditions, dict) and conditions is not None:
+            return Formula("other", defect="unproven")
+        conditions = mapping(conditions)
+        combine = conditions.get("combinator", "and")
+        parts = []
+        options = mapping(conditions.get("options"))
+        for raw in listing(conditions.get("conditions")):
+            condition, operator = mapping(raw), mapping(mapping(raw).get("operator"))
+            formula = self.compare(operator.get("type"), operator.get("operation"), condition.get("leftValue"),
+                                   condition.get("rightValue"))
+            if formula.kind == "match" and options.get("caseSensitive") is False:
+                formula = formula._replace(notes=formula.notes | {"ignores-case"})
+            parts.append(formula)
+        return _combined("and" if combine == "and" else "or", parts)
+
+    def compare(self, kind: Any, operation: Any, left: Any, right: Any) -> Formula:
+        """One condition."""
+        formula = self.condition(kind, operation, parse(left), parse(right))
+        concerned = any(_MENTIONS.search(code) for code in segments(left) + segments(right))
+        return formula if concerned else _unrelated(formula)
+
+    def condition(self, kind: Any, operation: Any, left: Tree, right: Tree) -> Formula:
+        is_true = operation == "true" or (operation in ("equal", "equals") and right == Tree("const", True))
+        if kind == "boolean" and is_true:
+            return Formula("truthy", (self.code(left, 0),))
+        if left.kind == right.kind == "const":
+            return Formula("constant", defect="constant")
+        if kind == "string" and operation in _EQUAL:
+            return self.equality(left, right, _EQUAL[operation])
+        if kind == "string" and operation in _FILLED:
+            return self.filled(left)
+        return Formula("other", defect="type" if operation in _EQUAL else "operation")
+
+    def filled(self, tree: Tree) -> Formula:
+        """That something is there; of the secret on either side it tells that the comparison is not of two nothings."""
+        found = self.origins(tree)
+        known = found and all(origin.kind in ("request", "env", "process", "vars") for origin in found)
+        return Formula("filled" if known else "other", defect="present-only")
+
+    def code(self, tree: Tree, depth: int) -> Formula:
+        """An expression that is itself a condition: a === b && c."""
+        if depth > _DEEPEST:
+            return Formula("other", defect="unproven")
+        if tree.kind == "const":
+            return Formula("constant", defect="constant")
+        if tree.kind == "not":
+            return Formula("not", (self.code(tree.parts[0], depth + 1),))
+        if tree.kind == "binary" and tree.value in ("&&", "||"):
+            parts = [self.code(part, depth + 1) for part in tree.parts]
+            return _combined("and" if tree.value == "&&" else "or", parts)
+        if tree.kind == "binary" and tree.value in ("===", "==", "!==", "!="):
+            return self.equality(tree.parts[0], tree.parts[1], tree.value[0] == "=")
+        return self.filled(tree)
+
+    def equality(self, left: Tree, right: Tree, equal: bool) -> Formula:
+        formula = self.match(unwrap(left), unwrap(right))
+        return formula if equal else Formula("not", (formula,))
+
+    def match(self, left: Tree, right: Tree) -> Formula:
+        """Whether two values that are equal tell that the caller knows the secret."""
+        if left == right and left != OPAQUE:
+            return Formula("constant", defect="constant" if left.kind == "const" else "self")
+        sides = [self.origins(left), self.origins(right)]
+        kinds = [{origin.kind for origin in side} for side in sides]
+        if kinds[0] == kinds[1] == {"request"}:
+            return Formula("other", defect="both-request")
+        if {"request"} not in kinds:
+            if "opaque" in kinds[0] | kinds[1] or "nowhere" in kinds[0] | kinds[1]:
+                return Formula("other", defect="unproven")
+            return Formula("other", defect="no-request")
+        position = kinds.index({"request"})
+        asked, known = sides[position], sides[1 - position]
+        return self.secret(asked, known)
+
+    def secret(self, asked: Set[Origin], known: Set[Origin]) -> Formula:
+        """What the caller sent, against what only those who may call should know."""
+        named = all(SECRET_NAME.search("/".join(origin.path)) for origin in asked)
+        notes = set()
+        for origin in known:
+            if origin.kind == "const" and isinstance(origin.value, str) and origin.value.strip():
+                if not named or not all(origin.path[0] == "headers" or _SURELY_SECRET.search(origin.path[-1])
+                                        for origin in asked):
+                    return Formula("other")
+                notes.add("literal")
+            elif origin.kind == "const":
+                return Formula("match" if named else "other", defect="empty-value" if named else "")
+            elif origin.kind == "process" and self.env_blocked:
+                return Formula("match", defect="blank")
+            elif origin.kind in ("env", "process", "vars") and not named and not SECRET_NAME.search(origin.path[0]):
+                return Formula("match", defect="not-secret")
+            elif origin.kind in ("env", "process", "vars", "hmac"):
+                notes.add("open-when-empty")
+            else:
+                return Formula("match", defect="unproven")
+        if any(origin.path[0] in ("query", "params") for origin in asked):
+            notes.add("in-url")
+        if any(origin.path[0] == "headers" and origin.path[-1] != origin.path[-1].lower() for origin in asked):
+            notes.add("header-case")
+        return Formula("match", notes=frozenset(notes))
+
+    def origins(self, tree: Tree) -> Set[Origin]:
+        """Where a value comes from, over every way that leads to this node."""
+        return self.origins_at(unwrap(tree), self.node, set())
+
+    def origins_at(self, tree: Tree, node: Node, seen: Set[Tuple[str, Tuple[str, ...]]]) -> Set[Origin]:
+        if tree.kind == "const":
+            return {Origin("const", value=tree.value)}
+        base, path = steps(tree)
+        if base == "$env" and len(path) == 1:
+            return {Origin("env", (str(path[0]),))}
+        if base == "$vars" and len(path) == 1:
+            return {Origin("vars", (str(path[0]),))}
+        if base == "process" and path[:1] == ["env"] and len(path) == 2:
+            return {Origin("process", (str(path[1]),))}
+        source, field = _field(base, path)
+        if field is None:
+            return {Origin("opaque")}
+        if source is None:
+            return self.arriving(node, field, seen)
+        if source not in self.graph.nodes:
+            return {Origin("nowhere")}
+        return self.leaving(self.graph.nodes[source], field, seen)
+
+    def arriving(self, node: Node, field: Tuple[str, ...], seen: Set[Tuple[str, Tuple[str, ...]]]) -> Set[Origin]:
+        found: Set[Origin] = set()
+        for edge in self.graph.entering.get(node.name, ()):
+            found |= self.leaving(self.graph.nodes[edge.source], field, seen)
+        return found
+
+    def leaving(self, node: Node, field: Tuple[str, ...], seen: Set[Tuple[str, Tuple[str, ...]]]) -> Set[Origin]:
+        """Where a field of a node's output comes from."""
+        if (node.name, field) in seen:
+            return set()
+        if len(seen) > _DEEPEST:
+            return {Origin("opaque")}
+        seen.add((node.name, field))
+        if graphs.is_entry(node):
+            return {Origin("request", field)}
+        if graphs.is_inside(node) and not node.disabled:
+            return set()
+        if graphs.is_transparent(node):
+            return self.arriving(node, field, seen)
+        if node.is_a("set"):
+            return self.assigned(node, field, seen)
+        if node.is_a("crypto") and node.parameters.get("action") == "hmac" and field == (
+                node.parameters.get("dataPropertyName", "data"),):
+            key = self.origins_at(unwrap(parse(node.parameters.get("secret"))), node, set())
+            return {Origin("hmac")} if key and all(origin.kind == "env" for origin in key) else {Origin("opaque")}
+        return {Origin("opaque")}
+
+    def assigned(self, node: Node, field: Tuple[str, ...], seen: Set[Tuple[str, Tuple[str, ...]]]) -> Set[Origin]:
+        """A Set node: a field that it sets, or one that it leaves as it was."""
+        values, keeps = _assignments(node)
+        if values is None:
+            return {Origin("opaque")}
+        for name, value in values:
+            if name == ".".join(field):
+                return self.origins_at(unwrap(parse(value)), node, seen)
+            if re.split(r"[.\[]", name)[0] == field[0]:
+                return {Origin("opaque")}
+        return self.arriving(node, field, seen) if keeps else {Origin("opaque")}
+
+
+def _combined(kind: str, parts: List[Formula]) -> Formula:
+    if not parts:
+        return Formula("constant", defect="empty")
+    return Formula(kind, tuple(parts))
+
+
+def _field(base: Optional[str], path: List[Any]) -> Tuple[Optional[str], Optional[Tuple[str, ...]]]:
+    """The node whose output is read (None: what arrives here) and the field in it (None: not understood)."""
+    source: Optional[str] = None
+    if base == "$json":
+        rest = path
+    elif base == "$input":
+        rest = _after_reader(path)
+    elif base == "$" and path and isinstance(path[0], tuple) and len(path[0]) == 1:
+        source, rest = str(path[0][0]), _after_reader(path[1:])
+    elif base == "$node" and len(path) > 2 and path[1] == "json":
+        source, rest = str(path[0]), path[2:]
+    else:
+        return None, None
+    if not rest or any(isinstance(step, tuple) for step in rest):
+        return None, None
+    return source, tuple(rest)
+
+
+def _after_reader(path: List[Any]) -> List[Any]:
+    """What follows .item.json, .first().json, .last().json or .all()[0].json."""
+    for reader in _READERS:
+        start = (*reader, "json")
+        if tuple(path[:len(start)]) == start:
+            return path[len(start):]
+    return []
+
+
+def _assignments(node: Node) -> Tuple[Optional[List[Tuple[str, Any]]], bool]:
+    """The fields that a Set node sets (None: not told), and whether it keeps the others."""
+    parameters = node.parameters
+    if node.version < 3:
+        values = mapping(parameters.get("values"))
+        listed = [entry for kind in values.values() for entry in listing(kind)]
+        keeps = parameters.get("keepOnlySet", False) is False
+    elif parameters.get("mode", "manual") != "manual" or parameters.get("duplicateItem"):
+        return None, False
+    elif node.version < 3.3:
+        listed = listing(mapping(parameters.get("fields")).get("values"))
+        keeps = parameters.get("include", "all") == "all"
+    else:
+        listed = listing(mapping(parameters.get("assignments")).get("assignments"))
+        keeps = parameters.get("includeOtherFields") is True and parameters.get("include", "all") == "all"
+    found = []
+    for entry in (mapping(entry) for entry in listed):
+        name = entry.get("name")
+        if not isinstance(name, str) or name.startswith("="):
+            return None, False
+        value = entry.get("value", entry.get("stringValue", ""))
+        found.append((name, value))
+    return found, keeps

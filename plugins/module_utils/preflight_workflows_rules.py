@@ -1,0 +1,218 @@
+# Copyright (c) the CoinPilot operators
+# MIT License (see LICENSE)
+"""What is said of n8n workflows: the rules, and the ways in which a check of the secret fails to be one."""
+
+from __future__ import annotations
+
+from typing import Dict, Tuple
+
+from .findings import CRITICAL, FAIL, HIGH, MEDIUM, UNKNOWN, WARN, Case, Rule, Text, table
+
+_HEADER_AUTH = Text("In the Webhook node choose Authentication: Header Auth with a credential that holds "
+                    "x-webhook-secret",
+                    "Webhook 노드에서 Authentication: Header Auth를 고르고 x-webhook-secret을 담은 자격 증명을 "
+                    "지정하세요")
+_CREDENTIAL = Text("Put it into an n8n credential and choose that in the node; then issue a new one, for this one is "
+                   "known",
+                   "n8n 자격 증명에 넣고 노드에서 선택하세요. 이미 노출된 값이므로 새로 발급하세요")
+
+RULES = table(
+    Rule(
+        "workflow-file", Text("workflow file", "워크플로 파일"),
+        Text("a directory of n8n workflows as JSON, each with nodes of different names and whole connections",
+             "n8n 워크플로 JSON 파일만 있고, 노드 이름이 겹치지 않으며 연결이 온전한 디렉터리"),
+        {
+            "missing": Case(FAIL, Text("there is no such directory", "해당 디렉터리가 없습니다"),
+                            Text("Name the directory that the workflows were exported to",
+                                 "워크플로를 내보낸 디렉터리를 지정하세요")),
+            "empty": Case(WARN, Text("there is no .json file in it", ".json 파일이 없습니다"),
+                          Text("Export the workflows: n8n export:workflow --backup --output=DIR",
+                               "워크플로를 내보내세요: n8n export:workflow --backup --output=DIR")),
+            "not-json": Case(FAIL, Text("is not JSON: {error}", "JSON이 아닙니다: {error}"),
+                             Text("Export the workflow from n8n again, or move the file elsewhere",
+                                  "n8n에서 워크플로를 다시 내보내거나 파일을 다른 곳으로 옮기세요")),
+            "not-workflow": Case(FAIL, Text("is JSON, but no n8n workflow", "JSON이지만 n8n 워크플로가 아닙니다"),
+                                 Text("Move the file elsewhere", "파일을 다른 곳으로 옮기세요")),
+            "credentials": Case(FAIL, Text("holds n8n credentials", "n8n 자격 증명이 들어 있습니다"),
+                                Text("Delete it here; keep credentials in n8n and in its backup only",
+                                     "이 위치에서 삭제하고, 자격 증명은 n8n과 그 백업에만 두세요")),
+            "malformed": Case(FAIL, Text("has a node without a name or a type", "이름이나 유형이 없는 노드가 있습니다"),
+                              Text("Export the workflow from n8n again", "n8n에서 워크플로를 다시 내보내세요")),
+            "duplicate": Case(FAIL, Text("two nodes have this name; n8n runs only the last",
+                                         "같은 이름의 노드가 둘 이상이며 n8n은 마지막 것만 실행합니다"),
+                              Text("Give each node a name of its own", "노드마다 다른 이름을 붙이세요")),
+            "dangling": Case(FAIL,
+                             Text("is connected with {other}, and one of the two does not exist: the run fails there",
+                                        "{other}와(과) 연결되어 있지만 둘 중 하나가 없어 그 지점에서 실행이 "
+                                        "실패합니다"),
+                             Text("Mend the connection in n8n and export the workflow again",
+                                  "n8n에서 연결을 고치고 워크플로를 다시 내보내세요")),
+        },
+        Text("Make it readable to this user", "이 사용자가 읽을 수 있게 하세요"), HIGH,
+        Text("What cannot be read as a workflow cannot be judged, and n8n would not import it.",
+             "워크플로로 읽을 수 없는 파일은 판단할 수 없고, n8n도 가져오지 못합니다.")),
+    Rule(
+        "workflow-unguarded", Text("workflow without a check", "검증 없는 워크플로"),
+        Text("every way from a webhook to a node that acts passes a check of the secret",
+             "webhook에서 동작 노드까지의 모든 경로가 secret 검증을 거침"),
+        {
+            "open": Case(FAIL, Text("anybody who calls it reaches {effects}; nothing checks the secret on the way",
+                                    "누구나 호출만 하면 {effects}까지 도달하며, 도중에 secret 검증이 없습니다"),
+                         _HEADER_AUTH),
+            "resumed": Case(FAIL,
+                            Text("goes on at a call that nothing checks, whose address can be guessed, to {effects}",
+                                       "주소를 추측할 수 있고 검증도 없는 호출로 재개되어 {effects}까지 진행됩니다"),
+                            Text("In the Wait node choose Authentication: Header Auth with a credential",
+                                 "Wait 노드에서 Authentication: Header Auth와 자격 증명을 지정하세요")),
+            "service": Case(FAIL, Text("takes calls that n8n itself does not check, to {effects}",
+                                       "n8n이 검증하지 않는 호출을 받아 {effects}까지 진행합니다"),
+                            Text("Check the service's signature, or use a Webhook node with Header Auth",
+                                 "서비스의 서명을 검증하거나 Header Auth를 쓰는 Webhook 노드로 바꾸세요")),
+            "unknown": Case(UNKNOWN, Text("is a trigger that is not known here; it leads to {effects}",
+                                          "알 수 없는 트리거이며 {effects}(으)로 이어집니다"),
+                            Text("See whether it takes calls; if it does not, waive this rule with that as the reason",
+                                 "외부 호출을 받는지 확인하고, 받지 않는다면 그 사유로 이 규칙의 예외를 등록하세요")),
+        },
+        severity=CRITICAL,
+        why=Text("A webhook's address is no secret: whoever finds it could send messages, or orders, in your name.",
+                 "webhook 주소는 비밀이 아닙니다. 주소를 알아낸 누구나 당신의 이름으로 메시지나 주문을 보낼 수 "
+                 "있습니다.")),
+    Rule(
+        "workflow-guard", Text("check of the secret", "secret 검증"),
+        Text("enabled, compares what the caller sent with the secret, and only its true output leads on",
+             "활성 상태이고, 호출자가 보낸 값을 secret과 비교하며, true 출력만 다음으로 이어짐"),
+        {
+            "bypassed": Case(FAIL, Text("{defect}; calls without the secret reach {effects}",
+                                        "{defect}. secret 없는 호출이 {effects}까지 도달합니다"), Text("{fix}",
+                                                                                                       "{fix}")),
+            "unwired": Case(FAIL, Text("no webhook leads to it; calls reach {effects} without it",
+                                       "webhook과 연결되어 있지 않아 호출이 이 검증 없이 {effects}까지 도달합니다"),
+                            Text("Connect the webhook with it, and its true output with what follows",
+                                 "webhook을 이 노드에 연결하고 true 출력을 다음 노드에 연결하세요")),
+            "broken": Case(FAIL, Text("{defect}; no call gets past it, not even one with the secret",
+                                      "{defect}. secret이 맞는 호출도 통과하지 못합니다"), Text("{fix}", "{fix}")),
+            "spare": Case(WARN, Text("{defect}; nothing that acts depends on it",
+                                     "{defect}. 이 검증에 의존하는 동작은 없습니다"),
+                          Text("Remove it, or: {fix}", "제거하거나 다음과 같이 고치세요: {fix}")),
+            "open-when-empty": Case(WARN, Text("lets calls without a secret pass should the variable ever be empty",
+                                               "변수가 비어 있으면 secret 없는 호출도 통과시킵니다"),
+                                    Text("Add the condition that the header is not empty, or use Header Auth",
+                                         "헤더가 비어 있지 않다는 조건을 추가하거나 Header Auth를 쓰세요")),
+            "in-url": Case(WARN, Text("reads the secret from the address, which is written to logs",
+                                      "로그에 남는 주소에서 secret을 읽습니다"),
+                           Text("Send it in a header: x-webhook-secret", "헤더 x-webhook-secret으로 보내세요")),
+            "ignores-case": Case(WARN, Text("takes capitals and small letters of the secret for the same",
+                                            "secret의 대소문자를 구분하지 않습니다"),
+                                 Text("Switch off Ignore Case in the node's options",
+                                      "노드 옵션에서 Ignore Case를 끄세요")),
+        },
+        severity=CRITICAL,
+        why=Text("A check that looks like one and lets everybody pass is worse than none: nobody looks again.",
+                 "모두를 통과시키는 검증은 없는 것보다 위험합니다. 아무도 다시 살펴보지 않기 때문입니다.")),
+    Rule(
+        "workflow-secret-literal", Text("secret in a workflow", "워크플로 안의 비밀 값"),
+        Text("secrets stand in n8n's credentials, not in the workflow",
+             "비밀 값은 워크플로가 아니라 n8n 자격 증명에 있음"),
+        {
+            "literal": Case(FAIL, Text("{place} holds {kind}", "{place}에 {kind}이(가) 그대로 적혀 있습니다"),
+                            _CREDENTIAL),
+            "compared": Case(FAIL, Text("compares with a secret that is written into it",
+                                        "노드에 직접 적힌 비밀 값과 비교합니다"), _HEADER_AUTH),
+            "credentials": Case(FAIL, Text("holds decrypted credentials", "복호화된 자격 증명이 들어 있습니다"),
+                                Text("Delete the file and issue new secrets for all that it holds",
+                                     "파일을 삭제하고 그 안의 비밀 값을 모두 새로 발급하세요")),
+        },
+        severity=HIGH,
+        why=Text("Workflows are exported, shared and kept in Git; whoever reads the file has the secret.",
+                 "워크플로는 내보내고 공유하고 Git에 보관됩니다. 파일을 읽는 사람은 누구나 비밀 값을 얻습니다.")),
+    Rule(
+        "workflow-env-blocked", Text("environment in a workflow", "워크플로의 환경 변수"),
+        Text("a workflow reads no environment variable that n8n does not let it read",
+             "n8n이 허용하지 않는 환경 변수를 워크플로가 읽지 않음"),
+        {
+            "blocked": Case(FAIL, Text("reads {names}, which N8N_BLOCK_ENV_ACCESS_IN_NODE forbids: every call fails in "
+                                       "silence, while the caller is told that it worked",
+                                       "N8N_BLOCK_ENV_ACCESS_IN_NODE가 금지하는 {names}을(를) 읽습니다. 호출자는 성공 "
+                                       "응답을 받지만 "
+                                       "모든 호출이 조용히 실패합니다"),
+                            Text("Put the value into an n8n credential and choose that in the node",
+                                 "값을 n8n 자격 증명에 넣고 노드에서 선택하세요")),
+            "unknown": Case(UNKNOWN, Text("reads {names}, and how n8n is set up is not known",
+                                          "{names}을(를) 읽지만 n8n의 설정을 알 수 없습니다"),
+                            Text("Name the compose file with the n8n service, or put the value into a credential",
+                                 "n8n 서비스가 있는 compose 파일을 지정하거나 값을 자격 증명에 넣으세요")),
+        },
+        severity=MEDIUM,
+        why=Text("n8n answers 200 before the workflow fails, so that neither trades nor reports arrive and nobody is "
+                 "told.",
+                 "n8n은 워크플로가 실패하기 전에 200을 응답하므로, 거래 알림도 보고서도 오지 않는데 아무도 알 수 "
+                 "없습니다.")),
+)
+
+# What is wrong with a check of the secret, and what to do about it.
+DEFECTS: Dict[str, Tuple[Text, Text]] = {
+    "disabled": (Text("is disabled, and a disabled node passes everything on",
+                      "비활성 상태이며, 비활성 노드는 모든 것을 통과시킵니다"),
+                 Text("Enable it", "활성화하세요")),
+    "empty": (Text("has no condition", "조건이 없습니다"),
+              Text("Compare the header x-webhook-secret with the secret, or use Header Auth",
+                   "헤더 x-webhook-secret을 secret과 비교하거나 Header Auth를 쓰세요")),
+    "inverted": (Text("lets pass what is not equal to the secret", "secret과 다른 값을 통과시킵니다"),
+                 Text("Turn the comparison round: is equal to", "비교를 '같음(is equal to)'으로 바꾸세요")),
+    "false-branch": (Text("its false output is connected", "false 출력이 연결되어 있습니다"),
+                     Text("Remove the connection of its false output", "false 출력의 연결을 제거하세요")),
+    "other-output": (Text("an output of it that does not check is connected",
+                          "검증하지 않는 출력(오류 출력 등)이 연결되어 있습니다"),
+                     Text("Remove the connection of that output", "해당 출력의 연결을 제거하세요")),
+    "fallback": (Text("sends what matches no rule the same way", "어느 규칙에도 맞지 않는 값을 같은 출력으로 보냅니다"),
+                 Text("Set its Fallback Output to None", "Fallback Output을 None으로 설정하세요")),
+    "self": (Text("compares a value with itself", "값을 자기 자신과 비교합니다"),
+             Text("Compare it with the secret, or use Header Auth", "secret과 비교하거나 Header Auth를 쓰세요")),
+    "constant": (Text("compares constants", "상수끼리 비교합니다"),
+                 Text("Compare the header x-webhook-secret with the secret, or use Header Auth",
+                      "헤더 x-webhook-secret을 secret과 비교하거나 Header Auth를 쓰세요")),
+    "both-request": (Text("compares two values that the caller sends", "호출자가 보낸 두 값을 비교합니다"),
+                     Text("Compare the header with the secret, or use Header Auth",
+                          "헤더를 secret과 비교하거나 Header Auth를 쓰세요")),
+    "no-request": (Text("compares nothing that the caller sent", "호출자가 보낸 값을 비교하지 않습니다"),
+                   Text("Compare the header x-webhook-secret with the secret, or use Header Auth",
+                        "헤더 x-webhook-secret을 secret과 비교하거나 Header Auth를 쓰세요")),
+    "empty-value": (Text("compares with an empty value", "빈 값과 비교합니다"),
+                    Text("Compare with the secret, or use Header Auth", "secret과 비교하거나 Header Auth를 쓰세요")),
+    "blank": (Text("compares with process.env, which is empty as N8N_BLOCK_ENV_ACCESS_IN_NODE is set",
+                   "N8N_BLOCK_ENV_ACCESS_IN_NODE 때문에 비어 있는 process.env와 비교합니다"), _HEADER_AUTH),
+    "not-secret": (Text("compares with a variable that is no secret", "비밀이 아닌 변수와 비교합니다"),
+                   Text("Compare with the secret, or use Header Auth", "secret과 비교하거나 Header Auth를 쓰세요")),
+    "operation": (Text("does not ask whether the value is equal to the secret",
+                       "값이 secret과 같은지 비교하지 않습니다"),
+                  Text("Use the operation 'is equal to'", "'is equal to' 연산을 쓰세요")),
+    "type": (Text("does not compare as text", "문자열로 비교하지 않습니다"),
+             Text("Use the String type with 'is equal to'", "String 유형의 'is equal to'를 쓰세요")),
+    "any": (Text("also passes where another condition holds", "다른 조건만 맞아도 통과시킵니다"),
+            Text("Combine the conditions with AND", "조건을 AND로 결합하세요")),
+    "present-only": (Text("only asks whether there is a value", "값이 있는지만 확인합니다"),
+                     Text("Compare it with the secret, or use Header Auth",
+                          "secret과 비교하거나 Header Auth를 쓰세요")),
+    "unproven": (Text("compares in a way that cannot be followed", "추적할 수 없는 방식으로 비교합니다"),
+                 Text("Compare {{ $('Webhook').item.json.headers['x-webhook-secret'] }} with the secret as String, or "
+                      "use "
+                      "Header Auth",
+                      "{{ $('Webhook').item.json.headers['x-webhook-secret'] }}을 String 유형으로 secret과 "
+                      "비교하거나 Header Auth를 쓰세요")),
+    "always-output": (Text("has Always Output Data on, which feeds its true output on every call",
+                           "Always Output Data가 켜져 있어 모든 호출에서 true 출력이 나갑니다"),
+                      Text("Switch off Always Output Data", "Always Output Data를 끄세요")),
+    "continues": (Text("goes on when it fails, and then the call passes",
+                       "실패해도 계속하도록 설정되어 호출이 통과합니다"),
+                  Text("Set On Error to Stop Workflow", "On Error를 Stop Workflow로 설정하세요")),
+    "header-case": (Text("reads a header by a name with capitals, and n8n has them in small letters",
+                         "헤더 이름을 대문자로 읽지만 n8n은 소문자로 저장합니다"),
+                    Text("Write the name in small letters: x-webhook-secret",
+                         "이름을 소문자로 쓰세요: x-webhook-secret")),
+    "authentication": (Text("has an authentication that n8n does not know, and checks nothing",
+                            "n8n이 알지 못하는 인증 방식이라 아무것도 검증하지 않습니다"), _HEADER_AUTH),
+    "no-credential": (Text("has an authentication but no credential: n8n answers 500",
+                           "인증 방식은 있지만 자격 증명이 없어 n8n이 500을 응답합니다"),
+                      Text("Choose the credential in the node and export the workflow again",
+                           "노드에서 자격 증명을 선택하고 워크플로를 다시 내보내세요")),
+}
