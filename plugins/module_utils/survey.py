@@ -18,6 +18,8 @@ from .engine import Engine, EngineError
 from .identity import os_release
 
 PROJECT_LABEL = "com.docker.compose.project"
+# States of a socket as the kernel writes them. A UDP socket that is connected to someone hears nobody else.
+LISTENING, UNCONNECTED = "0A", "07"
 
 
 def gather(description: Mapping[str, Any], engine: Optional[Engine] = None) -> Dict[str, Any]:
@@ -141,20 +143,20 @@ def _listeners(ports: Sequence[int]) -> List[Dict[str, Any]]:
             with open(path, encoding="ascii") as file:
                 found.extend({"address": address, "port": port, "inode": inode, "pid": None, "process": ""}
                              for address, port, inode in parse_tcp(file.read()) if port in ports)
-    owners = _socket_owners({listener["inode"] for listener in found}) if found else {}
+    owners = socket_owners({listener["inode"] for listener in found}) if found else {}
     for listener in found:
         listener["pid"], listener["process"] = owners.get(listener["inode"], (None, ""))
     return found
 
 
-def parse_tcp(text: str, order: str = "=") -> Iterator[Tuple[str, int, str]]:
-    """address, port and inode of each listening socket in /proc/net/tcp or tcp6.
+def parse_tcp(text: str, order: str = "=", state: str = LISTENING) -> Iterator[Tuple[str, int, str]]:
+    """address, port and inode of each listening socket in /proc/net/tcp or tcp6 (``state`` UNCONNECTED: udp, udp6).
 
     The kernel writes an address as 32-bit words in its own byte order (``order`` as in `struct`).
     """
     for line in text.splitlines()[1:]:
         fields = line.split()
-        if len(fields) > 9 and fields[3] == "0A":
+        if len(fields) > 9 and fields[3] == state:
             address, _colon, port = fields[1].partition(":")
             yield _address(address, order), int(port, 16), fields[9]
 
@@ -165,7 +167,7 @@ def _address(digits: str, order: str) -> str:
     return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
 
 
-def _socket_owners(inodes: Iterable[str]) -> Dict[str, Tuple[int, str]]:
+def socket_owners(inodes: Iterable[str]) -> Dict[str, Tuple[int, str]]:
     """inode -> process id and name, as far as this user may see."""
     wanted = {"socket:[%s]" % inode: inode for inode in inodes}
     owners: Dict[str, Tuple[int, str]] = {}
