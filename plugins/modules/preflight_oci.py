@@ -8,8 +8,8 @@ DOCUMENTATION = r"""
 module: preflight_oci
 short_description: Tell what OCI's own rules let in, and whether budgets, quotas or limits have changed
 description:
-  - Runs on the control machine (C(delegate_to=localhost)) and only reads. Judges the ingress rules of all security lists
-    and network security groups of all interfaces of an instance, taken together.
+  - Runs on the control machine (C(delegate_to=localhost)) and only reads. Judges the ingress rules of all security
+    lists and network security groups of all interfaces of an instance, taken together.
   - SSH from anything but single addresses (/32, for IPv6 /128) is a FAIL, and so is anything else that is open beside
     the policy's C(public_ports). 80 and 443 that the policy does not name are a WARN.
   - Security rules, budgets with their alert rules, quotas and the limits of Compute are compared with what they were a
@@ -132,42 +132,13 @@ report:
   type: str
 """
 
-import datetime
-import sys
-from typing import Any, List, Mapping
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.coinpilot.ops.plugins.module_utils import (
     findings,
     preflight_elsewhere,
     preflight_oci,
-    preflight_oci_sdk,
-    preflight_oci_state,
+    preflight_oci_run,
 )
-from ansible_collections.coinpilot.ops.plugins.module_utils.findings import Finding
-
-
-def look(given: Mapping[str, Any], policy: Mapping[str, Any], record: bool) -> List[Finding]:
-    """Reads, judges, and records for later what was read."""
-    access, changed = preflight_oci.RULES["oci-access"], preflight_oci.RULES["oci-changed"]
-    try:
-        config = preflight_oci_sdk.configuration(given["config_file"], given["profile"], given["credentials"] or {})
-        clients = preflight_oci_sdk.connect(config, given["instance_id"], timeout=given["timeout"])
-    except ImportError:
-        return [access.finding("no-sdk", python=sys.executable)]
-    # The SDK has an error of its own for each way in which a profile or a key can be wrong.
-    except Exception as problem:
-        return [access.finding("credentials", error=" ".join(str(problem).split())[:300])]
-    world = preflight_oci.gather(clients, given["instance_id"])
-    path, now = given["state_file"], datetime.datetime.now(datetime.timezone.utc)
-    try:
-        entries = preflight_oci_state.load(path, given["instance_id"])
-        if record and world.record:
-            preflight_oci_state.save(path, given["instance_id"], preflight_oci_state.add(entries, world.record, now))
-    except (OSError, ValueError) as problem:
-        found = preflight_oci.judge(world, None, policy, given["ssh_port"])
-        return [finding for finding in found if finding.id != changed.id] + [changed.unread(str(problem), path)]
-    return preflight_oci.judge(world, preflight_oci_state.baseline(entries, now), policy, given["ssh_port"])
 
 
 def main() -> None:
@@ -198,7 +169,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     policy = preflight_elsewhere.policy_of(module.params["description"])
-    found = look(module.params, policy, record=not module.check_mode)
+    wish = preflight_oci_run.Wish(**{name: module.params[name] for name in preflight_oci_run.Wish._fields})
+    found = preflight_oci_run.run(wish, policy, record=not module.check_mode)
     found = preflight_elsewhere.waived(found, policy, preflight_oci.RULES)
     module.exit_json(changed=False, status=findings.worst(found),
                      findings=[finding.as_dict() for finding in findings.sort(found)],
