@@ -7,7 +7,9 @@ What cannot be read makes the rules UNKNOWN that need it, and no other.
 
 from __future__ import annotations
 
+import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from . import preflight_host_containers as containers
@@ -19,8 +21,8 @@ from .findings import Finding, Rule, with_passes
 from .preflight_host_rules import RULES
 
 # What a reading of a host can fail with; and a judge, when the host answers in a shape that nobody expects.
-_MISREAD = (AttributeError, LookupError, TypeError, ValueError)
-_UNREAD = (OSError, EngineError, subprocess.SubprocessError, RecursionError, *_MISREAD)
+_MISREAD = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+_UNREAD = (OSError, EngineError, subprocess.SubprocessError, *_MISREAD)
 
 
 class World(NamedTuple):
@@ -37,28 +39,29 @@ def gather(description: Mapping[str, Any], resolved: Optional[Mapping[str, Any]]
            engine: Optional[Engine] = None) -> World:
     """Reads the host, as far as this user may. ``resolved`` is what Compose makes of the file, None when it cannot."""
     world = World({}, {})
-    engine = engine or Engine(timeout=10)
-
-    def read(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    asked = engine or Engine(timeout=10)
+    # What is asked of other programs takes its time: they work side by side.
+    readings: Dict[str, Callable[[], Any]] = {
+        "sshd": lambda: sshd.read(description["owner"]),
+        "filters": lambda: network.read_filters(description["name"]),
+        "updates": system.read_updates,
+        "addresses": network.read_addresses,
+        "containers": lambda: containers.read(asked),
+        "networks": lambda: containers.read_networks(asked),
+        "images": lambda: containers.read_images(asked, _images(resolved)),
+        "processes": network.read_processes,
+        "sockets": network.read_sockets,
+        "ways_out": network.read_ways_out,
+        "daemon": system.read_daemon,
+        "access": system.read_access,
+    }
+    with ThreadPoolExecutor(max_workers=6) as pool:
+        jobs = {reading: pool.submit(read) for reading, read in readings.items()}
+    for reading, job in jobs.items():
         try:
-            world.read[name] = function(*arguments)
+            world.read[reading] = job.result()
         except _UNREAD as problem:
-            world.errors[name] = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
-        return world.read.get(name)
-
-    read("containers", containers.read, engine)
-    read("networks", containers.read_networks, engine)
-    read("images", lambda: containers.read_images(engine, _images(resolved)))
-    processes = read("processes", network.read_processes) or {}
-    read("sockets", network.read_sockets)
-    read("addresses", network.read_addresses)
-    read("ways_out", network.read_ways_out)
-    enabled = read("enabled", system.read_enabled) or {}
-    read("filters", network.read_filters, enabled)
-    read("sshd", sshd.read, description["owner"])
-    read("daemon", system.read_daemon, processes)
-    read("access", system.read_access)
-    read("updates", system.read_updates, enabled)
+            world.errors[reading] = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
     return world
 
 
@@ -70,6 +73,8 @@ def _images(resolved: Optional[Mapping[str, Any]]) -> List[str]:
 def judge(world: World, description: Mapping[str, Any], resolved: Optional[Mapping[str, Any]],
           policy: Mapping[str, Any]) -> List[Finding]:
     """Everything that can be said, rule by rule; a PASS for each that was judged and found nothing."""
+    world = World({**world.read, "file": True}, world.errors) if resolved is not None else World(
+        world.read, {**world.errors, "file": "Compose cannot make anything of the file"})
     found: List[Finding] = []
     for rule_id, needs, look in _judges(world, description, resolved, policy):
         found += _judge(RULES[rule_id], world, needs, look)
@@ -94,19 +99,20 @@ def _judges(world: World, description: Mapping[str, Any], resolved: Optional[Map
     """Each rule, the readings without which it cannot be judged, and its judge."""
     public_ports = policy.get("public_ports") or ()
     stack = containers.Scene(world.get("containers", []), description["project"], resolved, public_ports,
-                             _own_directories(description))
+                             _own_paths(description))
     processes = world.get("processes", {})
     sockets, daemon = world.get("sockets", []), world.get("daemon")
     net = network.Scene(
         sockets, processes, stack.containers, world.get("networks", []), world.get("addresses", {}),
         world.get("ways_out", []), world.get("filters", network.NO_FILTERS), sshd.ports(world.get("sshd")),
         system.docker_ports(daemon, sockets, processes), public_ports)
-    yield "host-container", ("containers",), lambda: containers.judge_presence(stack)
+    yield "host-container", ("containers", "file"), lambda: containers.judge_presence(stack)
     yield "host-binding", ("containers", "networks"), lambda: containers.judge_bindings(stack, net.networks)
     yield "host-privilege", ("containers",), lambda: containers.judge_privileges(stack)
     yield "host-mount", ("containers",), lambda: containers.judge_mounts(stack)
-    yield "host-user", ("containers", "processes"), lambda: containers.judge_users(stack, network.roots(processes))
-    yield "host-image", ("containers", "images"), lambda: containers.judge_images(stack, world.get("images"))
+    yield "host-user", ("containers", "processes", "file"), lambda: containers.judge_users(
+        stack, network.roots(processes))
+    yield "host-image", ("containers", "images", "file"), lambda: containers.judge_images(stack, world.get("images"))
     yield "host-listener", ("sockets", "processes"), lambda: network.judge_listeners(net)
     firewall = ("filters", "networks", "addresses", "ways_out")
     yield "host-dnat", ("filters",), lambda: network.judge_dnat(net)
@@ -121,8 +127,9 @@ def _judges(world: World, description: Mapping[str, Any], resolved: Optional[Map
     yield "host-reboot", ("updates",), lambda: system.judge_updates(world.get("updates"))
 
 
-def _own_directories(description: Mapping[str, Any]) -> List[str]:
+def _own_paths(description: Mapping[str, Any]) -> List[str]:
     """Where this stack's secrets and backups lie: as sensitive as the system's own directories."""
-    return [description[key] for key in ("directory", "backup_directory", "state_directory") if description.get(key)]
+    return [os.path.join(description["directory"], ".env"), description["backup_directory"],
+            description["state_directory"]]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from typing import Set
 
 from .container import one_line
 
@@ -16,6 +17,13 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 def there(program: str) -> bool:
     return shutil.which(program, path=_PATH) is not None
+
+
+def enabled(*units: str) -> Set[str]:
+    """Those of the units that run at boot."""
+    shown = run("systemctl", "show", "--property=UnitFileState", *units)
+    # One block a unit, in the order asked for.
+    return {unit for unit, block in zip(units, shown.strip("\n").split("\n\n")) if block == "UnitFileState=enabled"}
 
 
 def run(program: str, *arguments: str, timeout: float = 20) -> str:

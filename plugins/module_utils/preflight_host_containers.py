@@ -13,21 +13,21 @@ import ipaddress
 import posixpath
 from typing import Any, Collection, Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
+from . import preflight_compose_paths as paths
 from .engine import Engine, EngineError
 from .findings import Finding
+from .preflight_compose_common import undoubled, variables
+from .preflight_compose_isolation import capability, is_root
+from .preflight_compose_mounts import volume_devices
+from .preflight_compose_rules import HARMLESS
 from .preflight_host_rules import RULES
 
 PROJECT, SERVICE, ONE_OFF = ("com.docker.compose." + name for name in ("project", "service", "oneoff"))
+NAMESPACES = (("PidMode", "pid", "pid"), ("IpcMode", "ipc", "ipc"), ("UTSMode", "uts", "uts"),
+              ("UsernsMode", "userns_mode", "userns"))
 GATEWAY_MODES = ("com.docker.network.bridge.gateway_mode_ipv4", "com.docker.network.bridge.gateway_mode_ipv6")
 EXPOSING_MODES = ("nat-unprotected", "routed")
 EXPOSING_DRIVERS = ("macvlan", "ipvlan")  # containers with addresses of the outer network
-DANGEROUS_CAPABILITIES = frozenset((
-    "ALL", "AUDIT_CONTROL", "BPF", "DAC_READ_SEARCH", "MAC_ADMIN", "MAC_OVERRIDE", "NET_ADMIN", "PERFMON", "SYSLOG",
-    "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO", "SYS_TIME"))
-# Who can read, let alone write, these owns the host or its secrets. "/run" stands for Docker's socket too.
-SENSITIVE = ("/boot", "/dev", "/etc", "/home", "/proc", "/root", "/run", "/sys", "/usr", "/var/lib/containerd",
-             "/var/lib/docker", "/var/log", "/var/run", "/var/spool/cron")
-_HARMLESS = ("/etc/localtime", "/etc/timezone", "/usr/share/zoneinfo", "/etc/ssl/certs")
 
 
 class Binding(NamedTuple):
@@ -156,27 +156,34 @@ def _mount(mount: Mapping[str, Any], volumes: Mapping[str, Mapping[str, str]]) -
     # Anything but a bind (a volume, a tmpfs, an image) shows nothing of the host's own files.
     is_volume, source = mount.get("Type") != "bind", mount.get("Source") or ""
     if is_volume:
-        options = volumes.get(mount.get("Name") or "", {})
-        # A named volume can be nothing but another name for a directory of the host.
-        bound = "bind" in (options.get("o") or "").split(",") and options.get("device")
+        bound = _bound(volumes.get(mount.get("Name") or "", {}))
         is_volume, source = not bound, bound or mount.get("Name") or source
     return Mount(source, mount["Destination"], bool(mount.get("RW")), is_volume)
 
 
+def _bound(options: Any) -> str:
+    """The host's directory that a named volume is nothing but another name for, or ""."""
+    return next((device for device, _writable in volume_devices({"driver_opts": options})), "")
+
+
 def _powers(host: Mapping[str, Any]) -> FrozenSet[str]:
-    found = {"cap_add " + name for name in map(_capability, host.get("CapAdd") or ())}
+    found = {"cap_add " + name for name in map(capability, host.get("CapAdd") or ())}
     if host.get("Privileged"):
         found.add("privileged")
-    for key, word in (("PidMode", "pid"), ("IpcMode", "ipc"), ("UTSMode", "uts"), ("UsernsMode", "userns")):
-        if host.get(key) == "host":
-            found.add(word + ": host")
+    found.update(_namespace(word, host.get(key)) for key, _in_file, word in NAMESPACES)
     found.update("device " + str(device.get("PathOnHost")) for device in host.get("Devices") or ())
     found.update("device_cgroup_rules " + rule for rule in host.get("DeviceCgroupRules") or ())
     found.update(word for word in map(_unconfined, host.get("SecurityOpt") or ()) if word)
     # No path of /proc covered: `systempaths=unconfined`, which Docker does not keep as an option.
     if host.get("MaskedPaths") == [] and not host.get("Privileged"):
         found.add("systempaths=unconfined")
-    return frozenset(found)
+    return frozenset(found - {""})
+
+
+def _namespace(word: str, mode: Any) -> str:
+    """Whose namespace is shared: the host's, or some container's, which the file may call by its service."""
+    kind = str(mode or "").partition(":")[0]
+    return "%s: %s" % (word, kind.replace("service", "container")) if kind in ("host", "container", "service") else ""
 
 
 def _limits(host: Mapping[str, Any]) -> FrozenSet[str]:
@@ -184,17 +191,12 @@ def _limits(host: Mapping[str, Any]) -> FrozenSet[str]:
 
 
 def _limits_of(options: Iterable[str], dropped: Iterable[str], read_only: Any) -> FrozenSet[str]:
-    found = {"cap_drop " + name for name in map(_capability, dropped)}
+    found = {"cap_drop " + name for name in map(capability, dropped)}
     if any(option.replace("=", ":") in ("no-new-privileges", "no-new-privileges:true") for option in options):
         found.add("no-new-privileges")
     if read_only:
         found.add("read_only")
     return frozenset(found)
-
-
-def _capability(name: str) -> str:
-    upper = name.upper()
-    return upper[len("CAP_"):] if upper.startswith("CAP_") else upper
 
 
 def _unconfined(option: str) -> str:
@@ -205,12 +207,10 @@ def _unconfined(option: str) -> str:
 # What the file says --------------------------------------------------------------------------------------------------
 
 def file_powers(service: Mapping[str, Any]) -> FrozenSet[str]:
-    found = {"cap_add " + _capability(name) for name in service.get("cap_add") or ()}
+    found = {"cap_add " + name for name in map(capability, service.get("cap_add") or ())}
     if service.get("privileged"):
         found.add("privileged")
-    found.update("%s: host" % key for key in ("pid", "ipc", "uts") if service.get(key) == "host")
-    if service.get("userns_mode") == "host":
-        found.add("userns: host")
+    found.update(_namespace(word, service.get(in_file)) for _key, in_file, word in NAMESPACES)
     for device in service.get("devices") or ():
         found.add("device " + (str(device.get("source")) if isinstance(device, Mapping) else device.split(":")[0]))
     found.update("device_cgroup_rules " + rule for rule in service.get("device_cgroup_rules") or ())
@@ -225,13 +225,16 @@ def file_limits(service: Mapping[str, Any]) -> FrozenSet[str]:
 def file_mounts(service: Mapping[str, Any], resolved: Mapping[str, Any]) -> Dict[str, Mount]:
     """target -> what the file mounts there."""
     volumes = resolved.get("volumes") or {}
-    found = {}
+    found: Dict[str, Mount] = {}
+    for entry in service.get("volumes_from") or ():
+        other, _colon, mode = str(entry).partition(":")
+        for target, mount in file_mounts(((resolved.get("services") or {}).get(other) or {}), resolved).items():
+            found[target] = mount._replace(writable=mount.writable and mode != "ro")
     for entry in service.get("volumes") or ():
         source, is_volume = entry.get("source") or "", entry.get("type") == "volume"
         if is_volume:
             volume = volumes.get(source) or {}
-            options = volume.get("driver_opts") or {}
-            bound = "bind" in (options.get("o") or "").split(",") and options.get("device")
+            bound = _bound(volume.get("driver_opts"))
             is_volume, source = not bound, bound or volume.get("name") or source
         found[entry["target"]] = Mount(source, entry["target"], not entry.get("read_only"), is_volume)
     for kind in ("configs", "secrets"):
@@ -257,7 +260,7 @@ class Scene(NamedTuple):
     project: str
     resolved: Optional[Mapping[str, Any]]
     public_ports: Collection[int] = ()
-    own_directories: Collection[str] = ()
+    own_paths: Collection[str] = ()
 
     def service(self, one: Container) -> Optional[Mapping[str, Any]]:
         """The service of the file that a container belongs to; None when no file describes it."""
@@ -276,16 +279,16 @@ def judge_presence(scene: Scene) -> Iterator[Finding]:
         if service is None:
             yield rule.finding("extra", one.name, project=scene.project).at(one.label)
             continue
-        # `config` doubles every dollar sign, so that its output could be read again.
-        wanted = fingerprints({key: str(value).replace("$$", "$")
-                               for key, value in (service.get("environment") or {}).items() if value is not None})
+        wanted = fingerprints({key: undoubled(str(value)) for key, value in variables(
+            service.get("environment")).items() if value is not None})
         other = sorted(key for key, value in wanted.items() if one.environment.get(key) != value)
         if other:
             yield rule.finding("environment", one.name, keys=", ".join(other)).at(one.label)
     running = {one.service for one in own}
     for name, service in services.items():
         # Before the first deploy nothing runs, and that is no danger.
-        if own and name not in running and not service.get("profiles") and service.get("scale") != 0:
+        wanted = (service.get("deploy") or {}).get("replicas", service.get("scale", 1))
+        if own and name not in running and not service.get("profiles") and wanted != 0:
             yield rule.finding("missing", name).at(name)
 
 
@@ -356,7 +359,8 @@ def judge_privileges(scene: Scene) -> Iterator[Finding]:
 
 
 def _dangerous(power: str) -> bool:
-    return not power.startswith("cap_add ") or power[len("cap_add "):] in DANGEROUS_CAPABILITIES
+    kind, _space, name = power.partition(" ")
+    return not (kind == "cap_add" and name in HARMLESS or kind == "device" and name in paths.HARMLESS_DEVICES)
 
 
 def judge_mounts(scene: Scene) -> Iterator[Finding]:
@@ -368,7 +372,7 @@ def judge_mounts(scene: Scene) -> Iterator[Finding]:
             wanted = described.get(mount.target)
             values = {"source": mount.source, "target": mount.target}
             if service is None:
-                if not mount.is_volume and sensitive(mount.source, scene.own_directories):
+                if not mount.is_volume and _sensitive(mount.source, scene.own_paths):
                     yield rule.finding("sensitive", one.name, **values).at(one.label)
             elif wanted is None:
                 # A volume that the image asks for holds nothing of the host.
@@ -383,21 +387,14 @@ def judge_mounts(scene: Scene) -> Iterator[Finding]:
 def _same_source(wanted: Mount, mount: Mount) -> bool:
     if wanted.is_volume != mount.is_volume:
         return False
-    return wanted.source == mount.source if mount.is_volume else _plain(wanted.source) == _plain(mount.source)
+    return wanted.source == mount.source or (
+        not mount.is_volume and paths.normal(wanted.source) == paths.normal(mount.source))
 
 
-def _plain(path: str) -> str:
-    path = posixpath.normpath(path)
-    return path[len("/var"):] if path.startswith("/var/run/") or path == "/var/run" else path
-
-
-def sensitive(path: str, more: Iterable[str] = ()) -> bool:
-    """Whether a path of the host is one of, inside one of, or above one of the sensitive ones."""
-    path = _plain(path)
-    if any(path == plain or path.startswith(plain + "/") for plain in _HARMLESS):
-        return False
-    return any(path == one or path.startswith(one + "/") or (one + "/").startswith(path.rstrip("/") + "/")
-               for one in (*SENSITIVE, *more))
+def _sensitive(path: str, own_paths: Iterable[str]) -> bool:
+    path = paths.normal(path)
+    return (paths.holds_engine_socket(path) or paths.is_settings(path) or paths.is_sensitive(path, None, False)
+            or any(paths.covers(path, own) or paths.covers(own, path) for own in own_paths))
 
 
 def judge_users(scene: Scene, roots: Mapping[str, Set[str]]) -> Iterator[Finding]:
@@ -408,14 +405,12 @@ def judge_users(scene: Scene, roots: Mapping[str, Set[str]]) -> Iterator[Finding
         if service is None:
             continue
         wanted = str(service.get("user") or "")
+        user = wanted or one.user
         if wanted and wanted != one.user:
             yield rule.finding("other", one.name, user=one.user or "-", wanted=wanted).at(one.label)
-        elif roots.get(one.id) and not _is_root(wanted):
-            yield rule.finding("root", one.name, processes=", ".join(sorted(roots[one.id]))).at(one.label)
-
-
-def _is_root(user: str) -> bool:
-    return user.partition(":")[0] in ("root", "0")
+        elif roots.get(one.id) and not (wanted and is_root(wanted)):
+            case = "unnamed" if not user or is_root(user) else "root"
+            yield rule.finding(case, one.name, user=user, processes=", ".join(sorted(roots[one.id]))).at(one.label)
 
 
 def judge_images(scene: Scene, images: Mapping[str, Optional[str]]) -> Iterator[Finding]:

@@ -195,9 +195,10 @@ def _match(option: str, values: Sequence[str], packet: Packet) -> Optional[bool]
         return packet.published is not None if value == "DNAT" else None
     if option == "--ctdir":
         return value == "ORIGINAL"
-    if option in ("--syn", "--physdev-is-bridged"):
-        return option == "--syn"
-    return None
+    if option == "--dst-type":
+        # To one of the host's own addresses, unless it is passed on.
+        return value == ("UNICAST" if packet.outbound else "LOCAL")
+    return True if option == "--syn" else None
 
 
 def _within(address: str, network: str) -> Optional[bool]:

@@ -12,7 +12,7 @@ from typing import Any, Collection, Dict, FrozenSet, Iterable, Iterator, List, M
 
 from . import preflight_host_firewall as firewall
 from .findings import Finding
-from .preflight_host_commands import run, there
+from .preflight_host_commands import enabled, run, there
 from .preflight_host_containers import Container, Network
 from .preflight_host_firewall import ACCEPT, NEUTRAL, REFUSE, Packet, Redirect, Ruleset
 from .preflight_host_rules import RULES
@@ -23,7 +23,9 @@ INTERNAL_PORTS = (5432, 6379, 5678, 8000, 8501, 9090, 3000)
 _NOBODYS_PORT = 9  # "discard": where no rule is about it, the filter's last word on it is its word on all
 METADATA = {4: (("169.254.169.254", 80), ("169.254.0.2", 3260)), 6: (("fd00:c1::a9fe:a9fe", 80),)}
 SAVED = {4: "/etc/iptables/rules.v4", 6: "/etc/iptables/rules.v6"}
+# What the role's own unit puts back at boot, before Docker's rules and over the saved ones.
 OWN_SAVED = {4: "/etc/coinpilot/firewall/iptables.rules", 6: "/etc/coinpilot/firewall/ip6tables.rules"}
+OWN_UNIT, PERSISTENT = "%s-firewall.service", ("netfilter-persistent.service", "iptables.service")
 _UFW = "/etc/ufw/ufw.conf"
 _SAVE = {4: ("iptables-save", "iptables-nft-save", "iptables-legacy-save", "/proc/net/ip_tables_names"),
          6: ("ip6tables-save", "ip6tables-nft-save", "ip6tables-legacy-save", "/proc/net/ip6_tables_names")}
@@ -114,8 +116,8 @@ def read_ways_out() -> List[str]:
     return sorted(found - {"lo"})
 
 
-def read_filters(enabled: Mapping[str, bool]) -> Filters:
-    """``enabled``: unit -> whether it runs at boot."""
+def read_filters(name: str) -> Filters:
+    """``name`` is the stack's."""
     rulesets: Dict[int, List[Ruleset]] = {}
     doubled = []
     for family, (program, nft, legacy, names) in _SAVE.items():
@@ -131,12 +133,14 @@ def read_filters(enabled: Mapping[str, bool]) -> Filters:
             if any(chain.rules for table in second.tables.values() for chain in table.values()):
                 rulesets[family].append(second)
                 doubled.append(family)
-    persistent = any(enabled.get(unit) for unit in ("netfilter-persistent.service", "iptables.service"))
+    own_unit = OWN_UNIT % name
+    at_boot = enabled(*PERSISTENT, own_unit)
+    persistent = at_boot & set(PERSISTENT)
     return Filters(
         rulesets,
         {family: _saved(path, family) if persistent else None for family, path in SAVED.items()},
         [family for family, path in OWN_SAVED.items()
-         if enabled.get("coinpilot-firewall.service") and os.path.exists(path)],
+         if own_unit in at_boot and os.path.exists(path)],
         _has_lines(_UFW, "ENABLED=yes"),
         json.loads(run("nft", "--json", "list", "ruleset")) if there("nft") else {}, doubled)
 

@@ -10,16 +10,18 @@ _AS_ROOT = Text("Run it as root on the host: sudo coinpilot-ops preflight",
                 "호스트에서 root로 실행하세요: sudo coinpilot-ops preflight")
 _ENGINE = Text("Is Docker running? sudo systemctl status docker - and run this as root",
                "Docker가 실행 중인가요? sudo systemctl status docker - 그리고 root로 실행하세요")
-_APPLY = Text("Apply the file: sudo systemctl reload coinpilot-compose.service, or deploy again",
-              "파일을 적용하세요: sudo systemctl reload coinpilot-compose.service, 또는 다시 배포하세요")
+_APPLY = Text("Apply the file: deploy again (ansible-playbook site.yml)",
+              "파일을 적용하세요: 다시 배포(ansible-playbook site.yml)")
 _STRAY = Text("Remove it if nothing needs it: docker rm -f {subject}; otherwise start it without that",
               "필요 없으면 지우세요: docker rm -f {subject}. 필요하면 해당 설정 없이 다시 시작하세요")
-_HARDEN = Text("Let the role do it: ansible-playbook playbooks/harden.yml",
-               "역할이 고치게 하세요: ansible-playbook playbooks/harden.yml")
+_HARDEN = Text("Let the role do it: ansible-playbook site.yml -e security_preflight_harden=true",
+               "역할이 고치게 하세요: ansible-playbook site.yml -e security_preflight_harden=true")
 _SSHD_EDIT = Text("Set it in a drop-in that sorts before all others (the first value wins), then sudo sshd -t && "
-                  "sudo systemctl reload ssh; or let the role do it: ansible-playbook playbooks/harden.yml",
+                  "sudo systemctl reload ssh; or let the role do it: ansible-playbook site.yml "
+                  "-e security_preflight_harden=true",
                   "이름순으로 가장 앞선 드롭인 파일에서 설정하고(먼저 나온 값이 적용됨) sudo sshd -t && sudo systemctl "
-                  "reload ssh 하세요. 또는 역할이 고치게 하세요: ansible-playbook playbooks/harden.yml")
+                  "reload ssh 하세요. 또는 역할이 고치게 하세요: ansible-playbook site.yml "
+                  "-e security_preflight_harden=true")
 
 RULES = table(
     Rule(
@@ -102,9 +104,15 @@ RULES = table(
         {
             "other": Case(FAIL, Text("was made for the user {user}; the file says {wanted}",
                                      "사용자 {user}(으)로 만들어짐. 파일에는 {wanted}"), _APPLY),
-            "root": Case(FAIL, Text("these run as root: {processes}", "root로 실행 중인 프로세스: {processes}"),
-                         Text("Give the service a user other than root, and deploy again",
-                              "서비스에 root가 아닌 user를 지정하고 다시 배포하세요")),
+            "root": Case(FAIL, Text("was made for the user {user}, and these run as root: {processes}",
+                                    "사용자 {user}(으)로 만들었는데 root로 실행 중인 프로세스가 있음: {processes}"),
+                         Text("See what they are, and end them: docker top {subject}",
+                              "무엇인지 확인하고 종료하세요: docker top {subject}")),
+            "unnamed": Case(WARN, Text("neither the file nor the image names a user, and these run as root: "
+                                       "{processes}",
+                                       "파일에도 이미지에도 사용자가 없어 root로 실행 중: {processes}"),
+                            Text("Give the service a user, and deploy again",
+                                 "서비스에 user를 지정하고 다시 배포하세요")),
         }, _ENGINE, HIGH,
         Text("Root in a container is the host's root behind one wall less.",
              "컨테이너의 root는 벽 하나를 사이에 둔 호스트의 root입니다.")),
@@ -225,7 +233,7 @@ RULES = table(
             "saved": Case(FAIL, Text("the saved rules open it, and the policy does not allow it",
                                      "저장된 규칙에서 열리지만 정책에서 허용하지 않음"),
                           Text("Remove its line from the saved rules, or let the role override it: "
-                               "ansible-playbook playbooks/harden.yml",
+                               "ansible-playbook site.yml -e security_preflight_harden=true",
                                "저장된 규칙에서 해당 줄을 지우거나 역할이 덮어쓰게 하세요: ansible-playbook "
                                "playbooks/harden.yml")),
             "shut": Case(WARN, Text("the policy allows it and something listens, but the packet filter refuses it",

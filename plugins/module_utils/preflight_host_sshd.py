@@ -73,12 +73,13 @@ def read(owner: str) -> Sshd:
     files += [(os.stat(path).st_mtime, path) for path in sorted({os.path.dirname(line.file) for line in lines} - {
         os.path.dirname(MAIN)})]
     changed, changed_file = max(files)
-    pid_file = settings[Caller(owner, NEUTRAL[4])].get("pidfile", "none")
+    own = settings[Caller(owner, NEUTRAL[4])]
+    pid_file = own.get("pidfile", "none")
     # sshd writes it anew whenever it has read its files, also at a reload.
     loaded = os.stat(pid_file).st_mtime if os.path.exists(pid_file) else None
-    return Sshd(settings, lines, [key for user in (owner, "root") for key in _open_keys(
-        user, settings[Caller(user, NEUTRAL[4])].get("authorizedkeysfile", ".ssh/authorized_keys").split())],
-        loaded, changed, changed_file)
+    patterns = own.get("authorizedkeysfile", ".ssh/authorized_keys").split()
+    return Sshd(settings, lines, [key for user in (owner, "root") for key in _open_keys(user, patterns)],
+                loaded, changed, changed_file)
 
 
 def read_lines(path: str, depth: int = 0) -> Iterator[Line]:
@@ -105,10 +106,11 @@ def _words(text: str) -> Tuple[str, ...]:
 
 
 def callers(owner: str, lines: Sequence[Line]) -> List[Caller]:
-    """Whom to ask for: the operator and root from anywhere, and one for whom each Match block is."""
-    found = [Caller(owner, NEUTRAL[4]), Caller("root", NEUTRAL[4])]
+    """Whom to ask for: the operator from anywhere; where settings differ, root and one for whom each Match block is."""
+    found = [Caller(owner, NEUTRAL[4])]
     for line in lines:
         if line.keyword == "match":
+            found.append(Caller("root", NEUTRAL[4]))
             wanted = dict(zip((word.lower() for word in line.values[::2]), line.values[1::2]))
             user = _example(wanted.get("user", "")) or _member(wanted.get("group", "")) or owner
             found.append(Caller(user, _address(wanted.get("address", ""))))

@@ -17,14 +17,13 @@ from typing import Any, Collection, Dict, Iterator, List, Mapping, NamedTuple, O
 
 from .engine import SOCKET
 from .findings import Finding
-from .preflight_host_commands import run, there
+from .preflight_host_commands import enabled, run, there
 from .preflight_host_network import Process, Socket
 from .preflight_host_rules import RULES
 
 DAEMON = "/etc/docker/daemon.json"
 TCP_PORTS = (2375, 2376)
 TIMER = "apt-daily-upgrade.timer"
-UNITS = ("netfilter-persistent.service", "iptables.service", "coinpilot-firewall.service", TIMER)
 OVERDUE_DAYS = 14
 _DAY = 86400.0
 
@@ -57,29 +56,29 @@ class Updates(NamedTuple):
 
 # Reading -------------------------------------------------------------------------------------------------------------
 
-def read_enabled() -> Dict[str, bool]:
-    """unit -> whether it runs at boot."""
-    shown = run("systemctl", "show", "--property=Id,UnitFileState", *UNITS)
-    found = {}
-    # One block a unit, in the order asked for; an alias shows the name of what it stands for.
-    for unit, block in zip(UNITS, shown.strip("\n").split("\n\n")):
-        found[unit] = "UnitFileState=enabled" in block.splitlines()
-    return found
-
-
-def read_daemon(processes: Mapping[int, Process]) -> Daemon:
+def read_daemon() -> Daemon:
     settings: Dict[str, Any] = {}
     if os.path.exists(DAEMON):
         with open(DAEMON, encoding="utf-8") as file:
             settings = json.loads(file.read() or "{}")
     hosts, verifies = list(settings.get("hosts") or ()), bool(settings.get("tlsverify"))
-    for pid, process in processes.items():
-        if process.name == "dockerd":
-            with open("/proc/%d/cmdline" % pid, encoding="utf-8", errors="replace") as file:
-                words = file.read().split("\0")
-            hosts += hosts_of(words)
-            verifies = verifies or "--tlsverify" in words or "--tlsverify=true" in words
+    for words in _command_lines("dockerd"):
+        hosts += hosts_of(words)
+        verifies = verifies or "--tlsverify" in words or "--tlsverify=true" in words
     return Daemon(tuple(dict.fromkeys(hosts)), verifies)
+
+
+def _command_lines(name: str) -> Iterator[List[str]]:
+    """That of each process of this name."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/comm" % pid, encoding="utf-8", errors="replace") as file:
+                if file.read().strip() != name:
+                    continue
+            with open("/proc/%s/cmdline" % pid, encoding="utf-8", errors="replace") as file:
+                yield file.read().split("\0")
+        except OSError:
+            continue  # it has ended meanwhile
 
 
 def hosts_of(words: List[str]) -> Iterator[str]:
@@ -107,7 +106,7 @@ def read_access() -> Optional[Access]:
     return Access(stat.S_IMODE(status.st_mode), group.gr_name, tuple(sorted({*group.gr_mem, *own})))
 
 
-def read_updates(enabled: Mapping[str, bool]) -> Updates:
+def read_updates() -> Updates:
     packages, since = None, time.time()
     if os.path.exists("/run/reboot-required"):
         since = os.stat("/run/reboot-required").st_mtime
@@ -117,7 +116,7 @@ def read_updates(enabled: Mapping[str, bool]) -> Updates:
     newest = newest_kernel(running, installed)
     if newest != running:
         since = min(since, os.stat("/boot/vmlinuz-" + newest).st_mtime)
-    return Updates(packages, since, running, newest, _automatic(enabled), time.time())
+    return Updates(packages, since, running, newest, _automatic(), time.time())
 
 
 def newest_kernel(running: str, installed: Collection[str]) -> str:
@@ -135,7 +134,7 @@ def _lines(path: str) -> List[str]:
         return []
 
 
-def _automatic(enabled: Mapping[str, bool]) -> Optional[bool]:
+def _automatic() -> Optional[bool]:
     """Whether security updates come by themselves; None on a system without apt."""
     if not there("apt-config"):
         return None
@@ -143,7 +142,7 @@ def _automatic(enabled: Mapping[str, bool]) -> Optional[bool]:
     values = dict(line.split("=", 1) for line in settings.splitlines() if "=" in line)
     wanted = all(values.get("APT::Periodic::" + key, "0") not in ("", "0")
                  for key in ("Update-Package-Lists", "Unattended-Upgrade"))
-    return wanted and there("unattended-upgrade") and enabled.get(TIMER, False)
+    return wanted and there("unattended-upgrade") and TIMER in enabled(TIMER)
 
 
 # Judging -------------------------------------------------------------------------------------------------------------
