@@ -4,23 +4,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from . import findings, preflight_compose_render
+from . import findings, preflight_compose_lines, preflight_compose_n8n, preflight_compose_render
 from .findings import Finding
-from .preflight_compose_common import Found, mapping, undoubled
+from .preflight_compose_common import Found, Path, mapping, undoubled
+from .preflight_compose_engine import judge_engine
+from .preflight_compose_images import judge_images
 from .preflight_compose_isolation import judge_isolation
+from .preflight_compose_lines import Source
+from .preflight_compose_mounts import Host, judge_mounts, mounts
 from .preflight_compose_networks import judge_networks
+from .preflight_compose_paths import normal
 from .preflight_compose_ports import judge_ports
+from .preflight_compose_products import judge_products
 from .preflight_compose_rules import RULES
+from .preflight_compose_secrets import judge_secrets, referenced
 
 
 class World(NamedTuple):
     """What was read. ``resolved`` and ``raw`` hold secrets."""
 
     files: Tuple[str, ...] = ()
-    env_file: str = ""
     # What `docker compose config` answers, and the same with the variables as they stand; None: there is none.
     resolved: Optional[Dict[str, Any]] = None
     raw: Optional[Dict[str, Any]] = None
@@ -30,15 +37,53 @@ class World(NamedTuple):
     # Keys of .env that the files use and give no default for, and where.
     referenced: Mapping[str, Tuple[str, ...]] = {}
     unset: Tuple[str, ...] = ()
+    host: Host = Host()
+    # The files' own text, for the positions of findings.
+    sources: Tuple[Source, ...] = ()
+    # A file that was not understood although ``raw`` depends on it.
+    unread: str = ""
 
 
 def gather(files: Sequence[str], env_file: str) -> World:
     """Asks `docker compose config`. Needs no Engine."""
     chosen = preflight_compose_render.chosen_files(files)
-    resolved, raw = preflight_compose_render.render(chosen, env_file)
+    values = preflight_compose_render.values(env_file)
+    resolved, raw = preflight_compose_render.render(chosen, env_file, values.values())
+    sources = tuple(preflight_compose_lines.read(chosen, values))
+    project, unread = raw.project, ""
+    if project is None and resolved.project is not None:
+        # An old Compose, or an include by a variable: the texts of the files serve.
+        project = mapping(_as_written(resolved.project, sources))
+        unread = next((source.path for source in sources if source.root.value is None), "")
     available = resolved.project is not None or preflight_compose_render.available()
-    return World(tuple(chosen), os.path.abspath(env_file) if env_file else "", resolved.project, raw.project,
-                 resolved.error, available, {}, resolved.unset)
+    return World(tuple(chosen), resolved.project, project, resolved.error, available, referenced(project or {}),
+                 resolved.unset, _host(chosen, env_file, resolved.project or {}), sources, unread)
+
+
+def _as_written(value: Any, sources: Sequence[Source], path: Path = ()) -> Any:
+    """A resolved project with each text as its file has it. Of the rest nothing can be told, and nothing is kept."""
+    if isinstance(value, dict):
+        return {key: _as_written(each, sources, (*path, str(key))) for key, each in value.items()}
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        written = (preflight_compose_lines.list_at(sources, path), preflight_compose_lines.text_at(sources, path))
+        return next((each for each in written if each is not None), None)
+    if isinstance(value, list):
+        return [_as_written(each, sources, path) for each in value]
+    return preflight_compose_lines.text_at(sources, path)
+
+
+def _host(files: Sequence[str], env_file: str, project: Mapping[str, Any]) -> Host:
+    """Where the paths lead on this machine; a link in the project may lead anywhere."""
+    directory = os.path.dirname(os.path.abspath(files[0])) if files else ""
+    settings = os.path.abspath(env_file) if env_file else ""
+    sources = {mount.source for mount in mounts(undoubled(project))} | {directory, settings}
+    real = {}
+    for source in sources:
+        # A name with a NUL byte in it, or too long, is no path.
+        with contextlib.suppress(OSError, ValueError):
+            if source.startswith("/") and os.path.lexists(source):
+                real[source] = normal(os.path.realpath(source))
+    return Host(directory, settings, real)
 
 
 def judge(world: World, policy: Mapping[str, Any]) -> List[Finding]:
@@ -47,13 +92,13 @@ def judge(world: World, policy: Mapping[str, Any]) -> List[Finding]:
         case = "refused" if world.available else "unavailable"
         return [RULES["compose-render"].finding(case, reason=world.error).at(file=next(iter(world.files), ""))]
     project = undoubled(world.resolved)
-    found = [each.finding.at(each.service) for each in _judge(world, project, policy)]
+    found = [_placed(each, world) for each in _judge(world, project, policy)]
     return findings.with_passes(RULES, found)
 
 
 def env_blocked(resolved: Optional[Mapping[str, Any]]) -> Optional[bool]:
     """Whether n8n keeps its workflows from reading the environment; None: there is no n8n, or no telling."""
-    return None
+    return None if resolved is None else preflight_compose_n8n.env_blocked(undoubled(resolved))
 
 
 def _judge(world: World, project: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterator[Found]:
@@ -61,6 +106,21 @@ def _judge(world: World, project: Mapping[str, Any], policy: Mapping[str, Any]) 
     yield from judge_ports(project, policy.get("public_ports") or ())
     yield from judge_networks(project)
     yield from judge_isolation(project)
+    yield from judge_engine(project)
+    yield from judge_mounts(project, world.host)
+    yield from judge_images(project)
+    yield from judge_products(project)
+    yield from preflight_compose_n8n.judge_n8n(project)
+    yield from judge_secrets(world.raw or {})
+    if world.unread:
+        finding = RULES["compose-secret-literal"].unread(world.unread)
+        yield Found(finding, "", ())
+
+
+def _placed(found: Found, world: World) -> Finding:
+    of_project = "" if found.path else next(iter(world.files), "")
+    file, line = preflight_compose_lines.find(world.sources, found.path) or (of_project, None)
+    return found.finding.at(found.service, file, line)
 
 
 def _judge_render(world: World, project: Mapping[str, Any]) -> Iterator[Found]:

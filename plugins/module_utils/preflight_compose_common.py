@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Tuple
 
 from .findings import Finding
@@ -61,3 +62,13 @@ def undoubled(value: Any) -> Any:
 def true(value: Any) -> bool:
     """As YAML and Compose take it."""
     return value is True or (isinstance(value, str) and value.strip().lower() in ("true", "yes", "on", "y", "1"))
+
+
+def words(command: Any) -> List[str]:
+    """A command or entrypoint in its words. What cannot be split (an open quote) stays as it is."""
+    if not isinstance(command, str):
+        return [str(word) for word in listed(command)]
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return command.split()

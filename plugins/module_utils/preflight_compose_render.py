@@ -46,16 +46,16 @@ def chosen_files(files: Sequence[str]) -> List[str]:
     return chosen
 
 
-def render(files: Sequence[str], env_file: str) -> Tuple[Rendering, Rendering]:
-    """Resolved, and with the variables as they stand. Both run at once."""
+def render(files: Sequence[str], env_file: str, secrets: Iterable[str] = ()) -> Tuple[Rendering, Rendering]:
+    """Resolved, and with the variables as they stand. Both run at once. No error has one of the ``secrets`` in it."""
     settings = env_file if os.path.lexists(env_file) else os.devnull
     command = ["docker", "compose", "--profile", "*", "--env-file", settings]
     for path in files:
         command += ["--file", path]
     command += ["config", "--format", "json"]
-    secrets = _values(env_file)
+    masked = [value for value in secrets if len(value) >= 4]
     started = [_start(command), _start([*command, "--no-interpolate"])]
-    resolved, raw = [_answer(process, secrets) for process in started]
+    resolved, raw = [_answer(process, masked) for process in started]
     return resolved, raw
 
 
@@ -110,11 +110,10 @@ def _answer(process: Any, secrets: Iterable[str]) -> Rendering:
     return Rendering(project, "", unset)
 
 
-def _values(env_file: str) -> List[str]:
-    """What is in `.env`, for the masking only. Short values are parts of common words."""
+def values(env_file: str) -> Mapping[str, str]:
+    """What is in `.env`, or nothing. Only for masking, and for paths of other files."""
     try:
         with open(env_file, encoding="utf-8", errors="replace") as stream:
-            values: Mapping[str, str] = dotenv.parse(stream.read())
-    except OSError:
-        return []
-    return [value for value in values.values() if len(value) >= 4]
+            return dotenv.parse(stream.read())
+    except (OSError, ValueError):
+        return {}

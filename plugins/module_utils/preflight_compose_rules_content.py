@@ -45,6 +45,8 @@ SECRET_LITERAL = Rule(
             _TO_ENV),
         "token": Case(FAIL, Text("{key} has {kind} written in it", "{key}에 {kind}이(가) 적혀 있습니다"), _TO_ENV),
     },
+    Text("Upgrade Docker Compose, which then shows the file with its variables: docker compose version",
+         "Docker Compose를 업그레이드하면 변수를 그대로 볼 수 있습니다: docker compose version"),
     severity=CRITICAL,
     why=Text("The file is in the repository, in backups and in every copy; a default is the secret of everyone who "
              "forgot to set one.",

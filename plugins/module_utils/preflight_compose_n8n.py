@@ -1,0 +1,93 @@
+# Copyright (c) the CoinPilot operators
+# MIT License (see LICENSE)
+"""n8n's own protections, in the spelling that its version obeys."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Iterator, Mapping, NamedTuple, Optional
+
+from .preflight_compose_common import Found, services, variables, words
+from .preflight_compose_images import image
+from .preflight_compose_rules import RULES
+
+BLOCK = "N8N_BLOCK_ENV_ACCESS_IN_NODE"
+_TRUE = ("true", "1", "yes", "on")
+_FALSE = ("false", "0", "no", "off")
+# Only n8n itself reads these; N8N_HOST, N8N_URL and the like may be another service's way to it.
+_OWN_KEYS = ("N8N_ENCRYPTION_KEY", "N8N_USER_FOLDER", "N8N_EDITOR_BASE_URL", "N8N_DIAGNOSTICS_ENABLED",
+             "N8N_ENFORCE_SETTINGS_FILE_PERMISSIONS", "N8N_RUNNERS_ENABLED", "N8N_SECURE_COOKIE")
+_READS_ENVIRONMENT = {"*", "child_process", "fs", "fs/promises", "process", "vm", "module", "worker_threads"}
+_BASIC_AUTH = re.compile(r"N8N_BASIC_AUTH_|N8N_JWT_AUTH_")
+
+
+class Instance(NamedTuple):
+    """A service that runs n8n. ``major`` is None where its version cannot be told."""
+
+    service: str
+    major: Optional[int]
+    environment: Mapping[str, Any]
+
+    def text(self, key: str) -> str:
+        value = self.environment.get(key)
+        return "" if value is None else str(value)
+
+
+def instance(name: str, service: Mapping[str, Any]) -> Optional[Instance]:
+    """The n8n that a service runs: known by its image, or, where that is built here, by its settings or command."""
+    parts, environment = image(service.get("image")), variables(service.get("environment"))
+    known = parts.name == "n8n" or re.search(r"[-_.]n8n\Z|\An8n[-_](custom|app|image|prod)", parts.name)
+    command = [word.rpartition("/")[2] for word in words(service.get("entrypoint")) + words(service.get("command"))]
+    built = service.get("build") and (any(key in environment for key in _OWN_KEYS) or "n8n" in command[:1])
+    if not known and not built:
+        return None
+    version = re.match(r"v?([0-9]{1,3})(?![0-9a-f])", parts.tag) if known and not service.get("build") else None
+    return Instance(name, int(version.group(1)) if version else None, environment)
+
+
+def blocked(found: Instance) -> bool:
+    """Whether its workflows are kept from the environment. Of an unknown version only what holds in all of them."""
+    value = found.text(BLOCK)
+    return value != "false" if found.major is not None and found.major >= 2 else value == "true"
+
+
+def env_blocked(project: Mapping[str, Any]) -> Optional[bool]:
+    """Whether every n8n of the project keeps its workflows from the environment; None: there is no n8n."""
+    found = [each for name, service in services(project) for each in [instance(name, service)] if each]
+    return all(map(blocked, found)) if found else None
+
+
+def judge_n8n(project: Mapping[str, Any]) -> Iterator[Found]:
+    for name, service in services(project):
+        found = instance(name, service)
+        if found is None:
+            if BLOCK in variables(service.get("environment")):
+                yield _found(name, "misplaced", BLOCK)
+            continue
+        if not blocked(found):
+            value = found.text(BLOCK).strip().lower()
+            case = "unblocked" if not value else "off" if value in _FALSE else "spelling"
+            yield _found(name, case, BLOCK)
+        yield from _weakened(found)
+        for key in found.environment:
+            if _BASIC_AUTH.match(key) and found.major != 0:
+                yield _found(name, "no-effect", key)
+
+
+def _weakened(found: Instance) -> Iterator[Found]:
+    for key, values in (("N8N_USER_MANAGEMENT_DISABLED", _TRUE), ("N8N_RUNNERS_INSECURE_MODE", _TRUE),
+                        ("N8N_BLOCK_FILE_ACCESS_TO_N8N_FILES", _FALSE)):
+        if found.text(key).strip().lower() in values:
+            yield _found(found.service, "weakens", key)
+    allowed = {word.strip() for word in found.text("NODE_FUNCTION_ALLOW_BUILTIN").split(",")}
+    if allowed & _READS_ENVIRONMENT:
+        yield _found(found.service, "weakens", "NODE_FUNCTION_ALLOW_BUILTIN")
+    # From 2.0 on it is excluded by default, and an own list takes the place of that default.
+    excluded = found.text("NODES_EXCLUDE")
+    if found.major is not None and found.major >= 2 and excluded and "executeCommand" not in excluded:
+        yield _found(found.service, "command-node", "NODES_EXCLUDE")
+
+
+def _found(service: str, case: str, key: str) -> Found:
+    finding = RULES["compose-n8n-setting"].finding(case, "%s %s" % (service, key), key=key, setting=key)
+    return Found(finding, service, ("services", service, "environment", key))

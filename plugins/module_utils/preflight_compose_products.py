@@ -1,0 +1,187 @@
+# Copyright (c) the CoinPilot operators
+# MIT License (see LICENSE)
+"""Databases that trust everyone and dashboards that anyone may open, by what their images and variables say."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Iterator, Mapping, NamedTuple, Tuple
+
+from .preflight_compose_common import Found, Path, listed, mapping, services, variables, words
+from .preflight_compose_images import image
+from .preflight_compose_rules import RULES
+
+_POSTGRES = re.compile(r"(postgres|postgresql|postgis|pgvector|timescaledb(-ha)?|citus|supabase-postgres|pgvecto-rs|"
+                       r"[a-z0-9-]+-postgres(ql)?)\Z")
+_MYSQL = re.compile(r"(mysql(-server)?|mariadb|percona(-server)?)\Z")
+_TRUE = ("1", "t", "true", "y", "yes", "on")
+_FALSE = ("0", "f", "false", "n", "no", "off")
+# Variables that switch off a login, whatever the image: name -> the values that do.
+_OPEN_DATABASES = {
+    "ALLOW_EMPTY_PASSWORD": _TRUE, "ALLOW_NONE_AUTHENTICATION": _TRUE, "ALLOW_ANONYMOUS_LOGIN": _TRUE,
+    "ALLOW_PLAINTEXT_LISTENER": _TRUE, "XPACK.SECURITY.ENABLED": _FALSE, "XPACK_SECURITY_ENABLED": _FALSE,
+    "ES_SETTING_XPACK_SECURITY_ENABLED": _FALSE, "PLUGINS.SECURITY.DISABLED": _TRUE, "DISABLE_SECURITY_PLUGIN": _TRUE,
+    "NEO4J_AUTH": ("none",), "ARANGO_NO_AUTH": _TRUE, "INFLUXDB_HTTP_AUTH_ENABLED": _FALSE,
+    "CLICKHOUSE_SKIP_USER_SETUP": _TRUE, "CASSANDRA_AUTHENTICATOR": ("allowallauthenticator",),
+    "AUTH_TYPE": ("any", "trust"), "PGBOUNCER_AUTH_TYPE": ("any", "trust"), "WEAVIATE_AUTH": ("none",),
+    "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": _TRUE,
+}
+_OPEN_DASHBOARDS = {
+    "GF_AUTH_ANONYMOUS_ENABLED": _TRUE, "GF_USERS_ALLOW_SIGN_UP": _TRUE, "PGADMIN_CONFIG_SERVER_MODE": _FALSE,
+    "ME_CONFIG_BASICAUTH": _FALSE, "ME_CONFIG_BASICAUTH_ENABLED": _FALSE, "TRAEFIK_API_INSECURE": _TRUE,
+    "FLOWER_UNAUTHENTICATED_API": _TRUE, "SUPERSET_PUBLIC_ROLE_LIKE": ("admin", "alpha"),
+}
+# Options of programs, with what they mean: (rule, of which images, what in the command).
+_ARGUMENTS: Tuple[Tuple[str, str, "re.Pattern[str]"], ...] = (
+    ("trust", r".*", re.compile(r"--skip-grant-tables(?!=(0|off|false))\b")),
+    ("trust", r"mongo.*", re.compile(r"(?<!\S)--noauth\b")),
+    ("trust", r"cockroach.*", re.compile(r"(?<!\S)--insecure\b(?!=false)")),
+    ("trust", r"surrealdb.*", re.compile(r"(?<!\S)--unauthenticated\b|--allow-all\b")),
+    ("trust", r".*", re.compile(r"-Expack\.security\.enabled=false|-Eplugins\.security\.disabled=true")),
+    ("open", r".*", re.compile(r"--api\.insecure(=true|=1)?(?![=\w])", re.IGNORECASE)),
+    ("open", r".*", re.compile(r"--(NotebookApp|ServerApp|IdentityProvider)\.(token|password)=(''|\"\")?(?=\s|\Z)")),
+    ("open", r".*code-server.*", re.compile(r"--auth[= ]none\b")),
+    ("open", r"prometheus.*", re.compile(r"--web\.enable-admin-api(?!=false)\b")),
+    ("remote-control", r"prometheus.*", re.compile(r"--web\.enable-lifecycle(?!=false)\b")),
+)
+_INITDB_TRUST = re.compile(r"(--auth(-host)?[= ]|(?<!\S)-A[= ]?)[\"']?trust\b", re.IGNORECASE)
+
+
+class Program(NamedTuple):
+    """A service by what runs in it."""
+
+    service: str
+    image: str
+    environment: Mapping[str, Any]
+    # Its own command line; "" leaves the image's.
+    command: str
+    targets: Tuple[str, ...] = ()
+
+    def text(self, key: str) -> str:
+        value = self.environment.get(key)
+        return "" if value is None else str(value).strip()
+
+    def given(self, *keys: str) -> bool:
+        """Whether one of these, or a file that holds it, is set."""
+        return any(self.text(key) or self.text(key + "_FILE") or self.text(key + "__FILE") for key in keys)
+
+    def runs(self, *programs: str) -> bool:
+        """Whether it runs the image's own server: no other command was given, or one that names it or its options."""
+        first = self.command.split(" ", 1)[0].rpartition("/")[2]
+        return not first or first.startswith("-") or first in programs or first.endswith("entrypoint.sh")
+
+
+def programs(project: Mapping[str, Any]) -> Iterator[Program]:
+    for name, service in services(project):
+        command = " ".join(words(service.get("entrypoint")) + words(service.get("command")))
+        targets = tuple(str(mapping(entry).get("target") or "") for kind in ("volumes", "configs", "secrets")
+                        for entry in listed(service.get(kind)))
+        yield Program(name, image(service.get("image")).name, variables(service.get("environment")), command, targets)
+
+
+def judge_products(project: Mapping[str, Any]) -> Iterator[Found]:
+    for program in programs(project):
+        for judge in (_switches, _arguments, _postgres, _mysql, _redis, _other_databases, _grafana, _other_dashboards):
+            yield from judge(program)
+
+
+def _found(program: Program, rule: str, case: str, key: str, where: str = "environment", shown: str = "") -> Found:
+    finding = RULES[rule].finding(case, "%s %s" % (program.service, key), key=key, setting=shown or key)
+    path: Path = ("services", program.service, where)
+    return Found(finding, program.service, (*path, key) if where == "environment" else path)
+
+
+def _database(program: Program, case: str, key: str, shown: str = "") -> Found:
+    return _found(program, "compose-database-trust", case, key, shown=shown)
+
+
+def _dashboard(program: Program, case: str, key: str, shown: str = "") -> Found:
+    return _found(program, "compose-dashboard-anonymous", case, key, shown=shown)
+
+
+def _switches(program: Program) -> Iterator[Found]:
+    for key, value in program.environment.items():
+        text = str(value).strip().lower()
+        for switches, found in ((_OPEN_DATABASES, _database), (_OPEN_DASHBOARDS, _dashboard)):
+            if text in switches.get(key.upper(), ()):
+                yield found(program, "trust" if found is _database else "open", key, "%s: %s" % (key, value))
+
+
+def _arguments(program: Program) -> Iterator[Found]:
+    for case, images, pattern in _ARGUMENTS:
+        match = pattern.search(program.command) if re.match(images, program.image) else None
+        if match:
+            rule = "compose-database-trust" if case == "trust" else "compose-dashboard-anonymous"
+            yield _found(program, rule, case, match.group(0), "command")
+
+
+def _postgres(program: Program) -> Iterator[Found]:
+    method = "POSTGRES_HOST_AUTH_METHOD"
+    if program.text(method).lower() == "trust":
+        yield _database(program, "trust", method, method + ": trust")
+    elif _INITDB_TRUST.search(program.text("POSTGRES_INITDB_ARGS")):
+        yield _database(program, "trust", "POSTGRES_INITDB_ARGS")
+    elif (_POSTGRES.match(program.image) and program.runs("postgres")
+          and not program.given("POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD", "ALLOW_EMPTY_PASSWORD")):
+        yield _database(program, "none", "POSTGRES_PASSWORD")
+
+
+def _mysql(program: Program) -> Iterator[Found]:
+    prefixes = ("MYSQL_", "MARIADB_")
+    has_root = program.given(*(prefix + key for prefix in prefixes
+                               for key in ("ROOT_PASSWORD", "RANDOM_ROOT_PASSWORD", "ROOT_PASSWORD_HASH")))
+    # The entrypoint asks only whether there is a value: "no" allows as well as "yes", where there is no other password.
+    allowing = [key for prefix in prefixes
+                for key in (prefix + "ALLOW_EMPTY_PASSWORD", prefix + "ALLOW_EMPTY_ROOT_PASSWORD")
+                if program.text(key) and not (has_root and program.text(key).lower() in _FALSE)]
+    for key in allowing:
+        yield _database(program, "trust", key)
+    if _MYSQL.match(program.image) and program.runs("mysqld", "mariadbd", "mysqld_safe") and not (allowing or has_root):
+        if not program.given("ALLOW_EMPTY_PASSWORD"):
+            prefix = "MARIADB_" if program.image == "mariadb" else "MYSQL_"
+            yield _database(program, "none", prefix + "ROOT_PASSWORD")
+
+
+def _redis(program: Program) -> Iterator[Found]:
+    """Protection taken away on purpose, with no password in its place. Without one it is open to its network only."""
+    unprotected = re.search(r"--protected-mode[= ]+[\"']?no\b", program.command)
+    if unprotected and not re.search(r"--(requirepass|user|aclfile)[= ]+[^\s-]", program.command):
+        yield _found(program, "compose-database-trust", "trust", "--protected-mode no", "command")
+
+
+def _other_databases(program: Program) -> Iterator[Found]:
+    if program.image in ("mongo", "mongodb-community-server") and program.runs("mongod"):
+        secured = re.search(r"--(auth|keyFile|config|clusterAuthMode)\b|(?<!\S)-f ", program.command)
+        if not (secured or program.given("MONGO_INITDB_ROOT_USERNAME") and program.given("MONGO_INITDB_ROOT_PASSWORD")):
+            yield _database(program, "none", "MONGO_INITDB_ROOT_PASSWORD")
+    if program.text("RABBITMQ_DEFAULT_PASS") == "guest":
+        yield _database(program, "known", "RABBITMQ_DEFAULT_PASS")
+    if program.image == "minio" and program.runs("server", "minio"):
+        if not program.given("MINIO_ROOT_PASSWORD", "MINIO_SECRET_KEY"):
+            yield _database(program, "none", "MINIO_ROOT_PASSWORD")
+    if program.text("MINIO_ROOT_PASSWORD") == "minioadmin":
+        yield _database(program, "known", "MINIO_ROOT_PASSWORD")
+
+
+def _grafana(program: Program) -> Iterator[Found]:
+    key = "GF_SECURITY_ADMIN_PASSWORD"
+    if program.text(key).lower() == "admin":
+        yield _dashboard(program, "known", key)
+    elif re.match(r"grafana(-oss|-enterprise)?\Z", program.image) and not program.given(key):
+        own_file = program.given("GF_PATHS_CONFIG") or any(
+            target.rstrip("/") == "/etc/grafana" or target.startswith("/etc/grafana/grafana.ini")
+            for target in program.targets)
+        if program.text("GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION").lower() not in _TRUE:
+            yield _dashboard(program, "elsewhere" if own_file else "none", key)
+
+
+def _other_dashboards(program: Program) -> Iterator[Found]:
+    needed: Mapping[str, Tuple[str, ...]] = {
+        "mongo-express": ("ME_CONFIG_BASICAUTH_PASSWORD",), "redis-commander": ("HTTP_PASSWORD", "HTTP_PASSWORD_HASH"),
+        "graphql-engine": ("HASURA_GRAPHQL_ADMIN_SECRET", "HASURA_GRAPHQL_ADMIN_SECRETS"),
+    }
+    keys = needed.get(program.image)
+    if keys and not program.given(*keys):
+        yield _dashboard(program, "none", keys[0])
+    if program.image == "phpmyadmin" and program.given("PMA_PASSWORD") and program.given("PMA_USER"):
+        yield _dashboard(program, "open", "PMA_PASSWORD")

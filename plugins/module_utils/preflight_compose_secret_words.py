@@ -1,0 +1,151 @@
+# Copyright (c) the CoinPilot operators
+# MIT License (see LICENSE)
+"""What the name of a setting, a value or a text has to look like to be taken for a secret."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Iterator, List, NamedTuple, Optional, Tuple
+
+from .findings import Text
+from .preflight_compose_variables import VARIABLE
+
+_SECRET = {"PASSWORD", "PASSWORDS", "PASSWD", "PASS", "PWD", "PW", "PSW", "PASSPHRASE", "PASSCODE", "SECRET", "SECRETS",
+           "TOKEN", "TOKENS", "APIKEY", "CREDENTIAL", "CREDENTIALS", "MNEMONIC", "PEPPER", "MASTERAUTH",
+           "REQUIREPASS", "SECRETKEY", "ACCESSKEY", "PRIVATEKEY", "ENCRYPTIONKEY"}
+_SECRET_END = re.compile(r".+(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|APIKEY|(?<!BY)(?<!COM)(?<!SUR)PASS)\Z")
+# KEY alone says little: the word before it has to.
+_KEYS = {"API", "ACCESS", "SECRET", "PRIVATE", "ENCRYPTION", "ENCRYPT", "SIGNING", "SIGNATURE", "MASTER", "AUTH", "JWT",
+         "FERNET", "HMAC", "AES", "UNSEAL", "LICENSE", "SESSION", "SHARED", "ADMIN", "SERVICE", "ROLE", "STORAGE",
+         "ACCOUNT", "WEBHOOK", "DEPLOY", "SSH"}
+# What follows a secret's name in the name of a setting about it.
+_ABOUT = {
+    "ADDR", "ADDRESS", "AGE", "ALGO", "ALGORITHM", "ASK", "ATTEMPTS", "AUDIENCE", "AUTHENTICATION", "BACKEND",
+    "BALANCE", "BUCKET", "BUDGET", "CACHE", "CHANGE", "CHARS", "CHECK", "CLAIM", "COLUMN", "COMMAND", "CONTRACT",
+    "COOKIE", "COST", "COUNT", "DAYS", "DECIMALS", "DIR", "DIRECTORY", "DISABLED", "DOMAIN", "DURATION", "ENABLED",
+    "ENDPOINT", "ENV", "EXPIRATION", "EXPIRE", "EXPIRES", "EXPIRY", "FIELD", "FILE", "FILENAME", "FILENAMES",
+    "FORMAT", "GENERATION", "GRANT", "HASHING", "HEADER", "HINT", "HISTORY", "HOST", "HOURS", "ID", "IDS",
+    "INTERVAL", "ISSUER", "ITERATIONS", "KIND", "LABEL", "LENGTH", "LENGTHS", "LEVEL", "LIFETIME", "LIMIT",
+    "LIMITS", "LOCATION", "LOGIN", "MANAGER", "MAX", "METHOD", "MIN", "MINUTES", "MODE", "MODEL", "NAME", "NAMES",
+    "NAMESPACE", "PAIR", "PARAM", "PATH", "PATTERN", "PER", "PERIOD", "POLICY", "PORT", "PREFIX", "PRICE", "PROMPT",
+    "PROVIDER", "REALM", "REGEX", "REGION", "REQUIRED", "RESET", "ROTATION", "ROUNDS", "SCOPE", "SCOPES", "SECONDS",
+    "SERVER", "SERVICE", "SIZE", "SOURCE", "STANDARD", "STDIN", "STORE", "STRATEGY", "STRENGTH", "SUFFIX", "SUPPLY",
+    "SYMBOL", "TABLE", "TEMPLATE", "TIME", "TIMEOUT", "TTL", "TYPE", "URI", "URL", "USER", "USERNAME", "USERSFILE",
+    "VALIDATION", "VALIDITY", "VERIFICATION", "VERIFY", "VERSION", "WINDOW",
+}
+_PLAIN = {"PUBLIC", "PUBLISHABLE", "PUB", "SITE", "MIN", "MAX", "NUM", "NO", "ASK", "PROMPT"}
+_ORDINARY = {"", "true", "false", "yes", "no", "on", "off", "none", "null", "nil", "undefined", "disabled", "enabled",
+             "optional", "required", "auto", "0", "1", "env", "file", "vault", "bearer", "basic", "header", "cookie",
+             "include", "omit", "same-origin"}
+_PATH = re.compile(r"(file://)?(\.{0,2}|~|[A-Za-z]:)/(?:[\w.@+-]+/)*[\w.@+-]*\Z")
+_ROOTS = ("/run/", "/etc/", "/var/", "/home/", "/opt/", "/app", "/data", "/mnt/", "/usr/", "/tmp", "/secrets", "/certs",
+          "/vault", "/root", "/srv/", "/config", "/dev/", "/keys", "/ssl", "/private", "./", "../", "~/", "file://")
+_HASH = re.compile(r"\$(2[abxy]|argon2\w*|apr1|5|6|y|scrypt|pbkdf2[\w-]*)\$|\{(SHA|SSHA|CRYPT)\}|"
+                   r"(pbkdf2|scrypt|argon2|bcrypt|sha1:|SCRAM-SHA-256\$)")
+_ELSEWHERE = re.compile(r"(\$__(file|env|vault)\{|\{\{|%[(s{A-Z]|vault:|op://|ssm://|arn:aws|projects/[^/]+/secrets/|"
+                        r"(os|process|self|args|config|settings|env|ENV|sys)[.(\[]|getenv)")
+_USER_AND = re.compile(r"[A-Za-z0-9_.@-]+[:/][^\s:/]{3,}\Z")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@\"'?#]*:([^\s/@\"']+)@")
+_ASSIGNMENT = re.compile(r"(?<![\w$.{-])-{0,2}([A-Za-z][\w.-]{0,80})[\"']?[ \t]*[=:][ \t]*[\"']?([^\s\"',;&|)}\]]+)")
+_OPTION = re.compile(r"(?<!\S)--?([A-Za-z][\w-]{2,80})[ \t]+[\"']?([^\s\"'-][^\s\"']*)")
+_LINE = re.compile(r"^[ \t]*(requirepass|masterauth)[ \t]+[\"']?([^\s\"']+)", re.MULTILINE)
+_COMMANDS = (
+    ("redis-cli -a", re.compile(r"redis-cli\b[^|;&]*?\s-a[ \t]*[\"']?([^\s\"'|;&-][^\s\"'|;&]*)")),
+    ("mysql -p", re.compile(r"(?:mysql|mariadb)(?:-?(?:admin|dump|check|show))?\b[^|;&]*?\s-p[\"']?([^\s\"'|;&]+)")),
+    ("curl -u", re.compile(r"(?:curl|wget|http)\b[^|;&]*?\s(?:-u|--user)[ =]*[\"']?[^\s:\"']+:([^\s\"']+)")),
+    ("sshpass -p", re.compile(r"sshpass\s+-p[ \t]*[\"']?([^\s\"']+)")),
+    ("SQL", re.compile(r"\b(?:PASSWORD|IDENTIFIED\s+BY)\s+'([^']+)'", re.I)),
+    ("Authorization", re.compile(r"Authorization[\"']?\s*[:=]\s*[\"']?(?:Bearer|Basic|Token)\s+([^\s\"']{6,})", re.I)),
+)
+_TOKENS: Tuple[Tuple[Text, "re.Pattern[str]"], ...] = (
+    (Text("a private key", "개인 키"), re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
+    (Text("a GitHub token", "GitHub 토큰"), re.compile(r"\b(gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,})")),
+    (Text("a GitLab token", "GitLab 토큰"), re.compile(r"\bglpat-[\w-]{20,}")),
+    (Text("a Slack token", "Slack 토큰"), re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}")),
+    (Text("a webhook address", "웹훅 주소"),
+     re.compile(r"discord(app)?\.com/api/(v\d+/)?webhooks/\d{5,}/[\w-]{10,}|"
+                r"hooks\.slack\.com/services/T\w+/B\w+/\w{8,}")),
+    (Text("an API key", "API 키"),
+     re.compile(r"\bsk-(ant-|proj-|or-)?[A-Za-z0-9_-]{20,}|\bAIza[\w-]{35}|\b[sr]k_(live|test)_[A-Za-z0-9]{16,}|"
+                r"\bSG\.[\w-]{16,}\.[\w-]{16,}|\bhf_[A-Za-z0-9]{30,}|\bnpm_[A-Za-z0-9]{36}|\bdckr_pat_[\w-]{20,}|"
+                r"\bpypi-[\w-]{50,}|\bgsk_[A-Za-z0-9]{40,}|\bxai-[A-Za-z0-9]{40,}")),
+    (Text("a Telegram bot token", "Telegram 봇 토큰"), re.compile(r"(?<!\d)\d{8,10}:[A-Za-z0-9_-]{35}(?![\w-])")),
+    (Text("a signed token (JWT)", "서명된 토큰(JWT)"), re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}")),
+)
+
+
+class Hit(NamedTuple):
+    """A secret in a text: the case of compose-secret-literal, the name it stands under, and what it is."""
+
+    case: str
+    name: str
+    kind: Text = Text("", "")
+
+
+def name_words(name: str) -> List[str]:
+    """clientSecret, client-secret and CLIENT_SECRET are the same words."""
+    humped = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
+    return [word.upper() for word in re.split(r"[^A-Za-z0-9]+", humped) if word]
+
+
+def names_secret(name: str) -> bool:
+    """Whether a setting of this name holds a secret, and not something about one."""
+    words = name_words(name)
+    if not words or words[-1] in _ABOUT or _PLAIN & set(words) or name in ("PWD", "OLDPWD"):
+        return False
+    if any(word in _SECRET or _SECRET_END.match(word) for word in words):
+        return True
+    return any(word == "KEY" and before in _KEYS for before, word in zip(words, words[1:]))
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether a literal value under this name is a secret. A value with a variable in it is none of its own."""
+    text = value.strip().strip("\"'").strip()
+    if VARIABLE in text or text.lower() in _ORDINARY or _is_elsewhere(text):
+        return False
+    words = name_words(name)
+    if names_secret(name):
+        # Of tokens there may be a number, or a list of coins.
+        is_count = words[-1] == "TOKEN" and text.isdigit() and len(text) < 8
+        return not is_count and (words[-1] != "TOKENS" or is_random(text))
+    if not words or words[-1] in _ABOUT or _PLAIN & set(words):
+        return False
+    if words[-1] in ("AUTH", "BASICAUTH"):
+        return is_random(text) or bool({"NEO4J", "BASIC", "BASICAUTH", "HTTP"} & set(words) and _USER_AND.match(text))
+    return words[-1] in ("KEY", "KEYS", "SALT", "SEED") and is_random(text)
+
+
+def is_random(text: str) -> bool:
+    """Long, of letters and digits, and hardly any of them twice: nobody's word."""
+    if len(text) < 16 or re.search(r"[\s\\]|://", text) or not re.search(r"\d.*[A-Za-z]|[A-Za-z].*\d", text):
+        return False
+    return -sum(text.count(c) / len(text) * math.log2(text.count(c) / len(text)) for c in set(text)) > 3.0
+
+
+def address_password(text: str) -> bool:
+    """Whether an address in the text has a literal password."""
+    return any(VARIABLE not in password and not _is_elsewhere(password) for password in _ADDRESS.findall(text))
+
+
+def token(text: str) -> Optional[Text]:
+    """What kind of well-known secret is in the text."""
+    return next((kind for kind, pattern in _TOKENS if pattern.search(text)), None)
+
+
+def assignments(text: str) -> Iterator[str]:
+    """Names under which a text (a command, a file) hands over secrets."""
+    for pattern in (_ASSIGNMENT, _OPTION, _LINE):
+        for name, value in pattern.findall(text):
+            # With a bracket it is a program's own expression.
+            if names_secret(name) and not re.search(r"[\[(]", value) and is_secret(name, value):
+                yield name
+    for name, command in _COMMANDS:
+        if any(VARIABLE not in value and not _is_elsewhere(value) for value in command.findall(text)):
+            yield name
+
+
+def _is_elsewhere(text: str) -> bool:
+    """A path, a hash, or a name for a secret that is kept somewhere else."""
+    is_path = _PATH.match(text) and (text.startswith(_ROOTS) or re.search(r"\.\w{2,4}\Z", text))
+    return bool(is_path or _HASH.match(text) or _ELSEWHERE.match(text))
