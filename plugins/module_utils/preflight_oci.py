@@ -27,6 +27,7 @@ ALL, TCP, UDP, ICMP, ICMP6 = "all", "6", "17", "1", "58"
 PROTOCOLS = {ALL: "all protocols", TCP: "TCP", UDP: "UDP", ICMP: "ICMP", ICMP6: "ICMPv6"}
 # Destination unreachable, which carries the path's MTU, and echo.
 HARMLESS_ICMP = (3, 8)
+NO_ANSWER = "the answer is not what was asked for"
 EVERY_PORT = (1, 65535)
 PAGES, SHOWN = 200, 5
 
@@ -85,7 +86,7 @@ class _Reader:
             return None
         try:
             return work()
-        # The SDK, the HTTP library below it, and the deserialising of whatever came, have errors of their own each.
+        # The SDK, the HTTP library below it, and the reading of whatever came, have errors of their own each.
         except Exception as problem:
             status = getattr(problem, "status", 0)
             if isinstance(status, int) and status:
@@ -95,23 +96,32 @@ class _Reader:
             self.errors.append(Unread(kind, what, status, " ".join(text.split())[:300]))
             return None
 
-    def get(self, kind: str, what: str, call: Callable[..., Any], *arguments: Any) -> Any:
-        """What is answered, or None."""
-        return self.attempt(kind, what, lambda: call(*arguments).data)
+    def get(self, kind: str, what: str, call: Callable[[str], Any], ident: str) -> Optional[Dict[str, Any]]:
+        """The thing that was asked for, or None."""
+        def ask() -> Dict[str, Any]:
+            thing = call(ident).data
+            if not isinstance(thing, dict) or thing.get("id") != ident:
+                raise ValueError(NO_ANSWER)
+            return thing
 
-    def pages(self, kind: str, what: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> List[Any]:
+        return self.attempt(kind, what, ask)
+
+    def pages(self, kind: str, what: str, call: Callable[..., Any], *arguments: Any,
+              **options: Any) -> List[Dict[str, Any]]:
         """All that a list holds, or nothing: half a list is none."""
-        def turn() -> List[Any]:
-            found: List[Any] = []
+        def ask() -> List[Dict[str, Any]]:
+            found: List[Dict[str, Any]] = []
             for _page in range(PAGES):
                 answer = call(*arguments, **options)
+                if not isinstance(answer.data, list) or not all(isinstance(thing, dict) for thing in answer.data):
+                    raise ValueError(NO_ANSWER)
                 found.extend(answer.data)
                 options["page"] = answer.headers.get("opc-next-page")
                 if not options["page"]:
                     return found
             raise ValueError("a list of more than %d pages" % PAGES)
 
-        return self.attempt(kind, what, turn) or []
+        return self.attempt(kind, what, ask) or []
 
     def hopeless(self) -> bool:
         """No way to OCI, or credentials that it does not take."""
@@ -133,88 +143,90 @@ def gather(clients: Clients, instance_id: str) -> World:
         values = reader.attempt(group, group, partial(read, reader, clients))
         if values is not None and len(reader.errors) == before:
             record[group] = values
-    return World(str(getattr(instance, "lifecycle_state", "")), interfaces, rules, complete, record, reader.errors)
+    return World(str((instance or {}).get("lifecycleState", "")), interfaces, rules, complete, record, reader.errors)
 
 
-def _network(reader: _Reader, clients: Clients, instance: Any) -> Tuple[int, List[Ingress]]:
-    """How many interfaces the instance has, and the rules of them all, each list once."""
+def _network(reader: _Reader, clients: Clients, instance: Optional[Mapping[str, Any]]) -> Tuple[int, List[Ingress]]:
+    """How many interfaces the instance has, and the rules of them all, each list once.
+
+    What is missing in an answer is an error (KeyError), and never an empty list.
+    """
     if instance is None:
         return 0, []
     network = clients.network
     attachments = reader.pages("network", "VNIC attachments", clients.compute.list_vnic_attachments,
-                               instance.compartment_id, instance_id=instance.id)
-    interfaces = [reader.get("network", attachment.vnic_id, network.get_vnic, attachment.vnic_id)
-                  for attachment in attachments if attachment.vnic_id and attachment.lifecycle_state != "DETACHED"]
-    interfaces = [interface for interface in interfaces if interface is not None]
-    subnets = [reader.get("network", subnet_id, network.get_subnet, subnet_id)
-               for subnet_id in _unique(interface.subnet_id for interface in interfaces if interface.subnet_id)]
+                               instance["compartmentId"], instance_id=instance["id"])
+    # One that is just being attached has no interface yet.
+    ids = _unique(attachment["vnicId"] for attachment in attachments
+                  if attachment["lifecycleState"] != "DETACHED" and attachment.get("vnicId"))
+    interfaces = list(filter(None, (reader.get("network", ident, network.get_vnic, ident) for ident in ids)))
+    # On a VLAN there is no subnet, and only groups count.
+    subnets = list(filter(None, (reader.get("network", ident, network.get_subnet, ident) for ident in _unique(
+        interface["subnetId"] for interface in interfaces if not interface.get("vlanId")))))
     rules: List[Ingress] = []
-    for list_id in _unique(list_id for subnet in subnets if subnet for list_id in subnet.security_list_ids or []):
-        held = reader.get("network", list_id, network.get_security_list, list_id)
+    for ident in _unique(ident for subnet in subnets for ident in subnet["securityListIds"]):
+        held = reader.get("network", ident, network.get_security_list, ident)
         if held is not None:
-            rules += [_ingress(held.display_name or list_id, rule) for rule in held.ingress_security_rules or []]
-    for group_id in _unique(group_id for interface in interfaces for group_id in interface.nsg_ids or []):
-        group = reader.get("network", group_id, network.get_network_security_group, group_id)
-        name = getattr(group, "display_name", None) or group_id
+            rules += [_ingress(held["displayName"], rule) for rule in held["ingressSecurityRules"]]
+    for ident in _unique(ident for interface in interfaces for ident in interface.get("nsgIds") or []):
+        group = reader.get("network", ident, network.get_network_security_group, ident) or {"displayName": ident}
         # A rule whose source no longer exists lets nothing in.
-        rules += [_ingress(name, rule)
-                  for rule in reader.pages("network", group_id, network.list_network_security_group_security_rules,
-                                           group_id, direction="INGRESS")
-                  if rule.direction != "EGRESS" and rule.is_valid is not False]
+        rules += [_ingress(group["displayName"], rule)
+                  for rule in reader.pages("network", ident, network.list_network_security_group_security_rules,
+                                           ident, direction="INGRESS")
+                  if rule.get("direction") != "EGRESS" and rule.get("isValid") is not False]
     return len(interfaces), rules
 
 
-def _ingress(place: str, rule: Any) -> Ingress:
-    options = {TCP: rule.tcp_options, UDP: rule.udp_options}.get(str(rule.protocol))
-    ports = options.destination_port_range if options is not None else None
-    return Ingress(place, str(rule.source), str(rule.source_type or ""), str(rule.protocol).lower(),
-                   (int(ports.min), int(ports.max)) if ports is not None else None,
-                   rule.icmp_options.type if rule.icmp_options is not None else None, bool(rule.is_stateless))
+def _ingress(place: str, rule: Mapping[str, Any]) -> Ingress:
+    protocol = str(rule["protocol"]).lower()
+    options = rule.get({TCP: "tcpOptions", UDP: "udpOptions"}.get(protocol, "")) or {}
+    ports = options.get("destinationPortRange")
+    return Ingress(place, str(rule["source"]), str(rule.get("sourceType") or ""), protocol,
+                   (int(ports["min"]), int(ports["max"])) if ports is not None else None,
+                   (rule.get("icmpOptions") or {}).get("type"), bool(rule.get("isStateless")))
 
 
 def _budgets(reader: _Reader, clients: Clients) -> Dict[str, str]:
     found: Dict[str, str] = {}
     for budget in reader.pages("budgets", "budgets", clients.budgets.list_budgets, clients.tenancy, target_type="ALL"):
-        name = _free(found, budget.display_name or budget.id, budget.id)
-        found[name] = _values(budget, "amount", "reset_period", "target_type", "targets", "lifecycle_state",
-                              "budget_processing_period_start_offset", "processing_period_type")
-        for alert in reader.pages("budgets", name, clients.budgets.list_alert_rules, budget.id):
+        name = _free(found, budget.get("displayName"), budget["id"])
+        found[name] = _values(budget, "amount", "resetPeriod", "targetType", "targets", "lifecycleState",
+                              "budgetProcessingPeriodStartOffset", "processingPeriodType")
+        for alert in reader.pages("budgets", name, clients.budgets.list_alert_rules, budget["id"]):
             # Who is told matters; their addresses need not lie about.
-            told = hashlib.sha256(str(alert.recipients or "").encode("utf-8")).hexdigest()[:8]
-            label = _free(found, "%s / %s" % (name, alert.display_name or alert.id), alert.id)
+            told = hashlib.sha256(str(alert.get("recipients")).encode("utf-8")).hexdigest()[:8]
+            label = _free(found, "%s / %s" % (name, alert.get("displayName") or alert["id"]), alert["id"])
             found[label] = "%s recipients=#%s" % (
-                _values(alert, "type", "threshold", "threshold_type", "lifecycle_state"), told)
+                _values(alert, "type", "threshold", "thresholdType", "lifecycleState"), told)
     return found
 
 
 def _quotas(reader: _Reader, clients: Clients) -> Dict[str, str]:
     found: Dict[str, str] = {}
     for summary in reader.pages("quotas", "quotas", clients.quotas.list_quotas, clients.tenancy):
-        quota = reader.get("quotas", summary.name or summary.id, clients.quotas.get_quota, summary.id)
+        name = _free(found, summary.get("name"), summary["id"])
+        quota = reader.get("quotas", name, clients.quotas.get_quota, summary["id"])
         if quota is not None:
-            name = _free(found, quota.name or summary.id, summary.id)
-            found[name] = "; ".join(str(statement) for statement in quota.statements or [])
+            found[name] = "; ".join(map(str, quota["statements"]))
     return found
 
 
 def _limits(reader: _Reader, clients: Clients) -> Dict[str, str]:
-    return {" ".join(filter(None, (service, value.name, value.availability_domain))): str(value.value)
+    return {" ".join(filter(None, (service, limit["name"], limit.get("availabilityDomain")))): str(limit.get("value"))
             for service in LIMITED_SERVICES
-            for value in reader.pages("limits", service, clients.limits.list_limit_values, clients.tenancy, service)}
+            for limit in reader.pages("limits", service, clients.limits.list_limit_values, clients.tenancy, service)}
 
 
-def _values(thing: Any, *names: str) -> str:
-    values = {name: getattr(thing, name) for name in names}
-    return " ".join("%s=%s" % (name, _plain(value)) for name, value in values.items() if value is not None)
+def _values(thing: Mapping[str, Any], *names: str) -> str:
+    values = {name: thing[name] for name in names if thing.get(name) is not None}
+    return " ".join("%s=%s" % (name, ",".join(sorted(map(str, value))) if isinstance(value, list) else value)
+                    for name, value in values.items())
 
 
-def _plain(value: Any) -> str:
-    return ",".join(sorted(map(str, value))) if isinstance(value, list) else str(value)
-
-
-def _free(taken: Mapping[str, str], name: str, ident: str) -> str:
+def _free(taken: Mapping[str, str], name: Optional[str], ident: str) -> str:
     """A name of its own: display names need not differ."""
-    return name if name not in taken else "%s (%s)" % (name, ident)
+    return name if name and name not in taken else "%s (%s)" % (name, ident)
 
 
 def _unique(values: Iterable[str]) -> List[str]:

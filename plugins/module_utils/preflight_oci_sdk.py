@@ -45,9 +45,15 @@ def connect(config: Mapping[str, Any], instance_id: str, endpoint: str = "", tim
     """
     core, budget, limits = (importlib.import_module("oci." + name) for name in ("core", "budget", "limits"))
     builder = importlib.import_module("oci.retry").RetryStrategyBuilder
-    more: Dict[str, Any] = {"timeout": timeout, "retry_strategy": builder(
+    # One for all: reading a key with a passphrase takes its time.
+    signer = importlib.import_module("oci.signer").Signer(
+        config["tenancy"], config["user"], config["fingerprint"], config.get("key_file"), config.get("pass_phrase"),
+        config.get("key_content"))
+    # The SDK's models make an empty list of much that is none; what came is looked at as it came.
+    more: Dict[str, Any] = {"signer": signer, "timeout": timeout, "skip_deserialization": True}
+    more["retry_strategy"] = builder(
         max_attempts=ATTEMPTS, total_elapsed_time_seconds=SECONDS, retry_base_sleep_time_seconds=1,
-        retry_max_wait_between_calls_seconds=4).get_retry_strategy()}
+        retry_max_wait_between_calls_seconds=4).get_retry_strategy()
     if endpoint:
         more["service_endpoint"] = endpoint
     local = {**config, "region": region_of(instance_id) or config["region"]}

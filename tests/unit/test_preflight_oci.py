@@ -19,7 +19,7 @@ from ansible_collections.coinpilot.ops.plugins.module_utils import (
 from ansible_collections.coinpilot.ops.plugins.module_utils.preflight_oci import Ingress, Unread, World
 from ansible_collections.coinpilot.ops.plugins.module_utils.preflight_oci_rules import RULES
 from ansible_collections.coinpilot.ops.plugins.module_utils.preflight_oci_state import Entry
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 POLICY: dict[str, Any] = {"public_ports": [], "waivers": []}
@@ -256,6 +256,7 @@ def test_a_broken_record_is_an_error(text: str, tmp_path: Path) -> None:
         preflight_oci_state.load(str(path), "id")
 
 
+@settings(max_examples=50)
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(
     st.sampled_from(["instance", "entries", "at", "record"]) | st.text(), inner)))
 def test_no_record_breaks_the_reading(held: Any) -> None:
