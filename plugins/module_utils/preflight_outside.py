@@ -224,8 +224,8 @@ def _judge_target(world: World, target: Target, policy: Mapping[str, Any], wante
         if states[port] not in (OPEN, ERROR):
             yield PORT.finding("unused", "%d %s" % (port, address), port=port, address=address).at(service=wanted[port])
     if not exposed and not unclear:
-        yield PORT.finding("closed", address, closed=_list(port for port, state in states.items() if state != OPEN),
-                           open=_list(port for port, state in states.items() if state == OPEN))
+        yield PORT.finding("closed", address, closed=_list(port for port in sorted(states) if states[port] != OPEN),
+                           open=_list(port for port in sorted(states) if states[port] == OPEN))
 
 
 def _doubts(world: World, target: Target, ssh_port: int, source: str) -> Iterator[Finding]:
