@@ -7,10 +7,10 @@ from __future__ import annotations
 import re
 from typing import Dict, Mapping
 
+from . import dotenv_reading
+
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]+\Z")
-_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*[=:]\s*(.*)\Z", re.DOTALL)
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$", "'": "'"}
 
 
 def quote(value: str) -> str:
@@ -40,47 +40,9 @@ def render(values: Mapping[str, str], header: str = "") -> str:
 
 
 def parse(text: str) -> Dict[str, str]:
-    """Keys and values of a `.env` file; the last of two equal keys wins, as in Compose.
+    """Keys and values of a `.env` file as Compose reads them; the last of two equal keys wins.
 
-    A variable inside a value (``$OTHER``) is left as it stands: what it becomes depends on the shell
-    that runs Compose. Lines that are no assignment are passed over.
+    A variable inside a value (``$OTHER``) is left as it stands: what it becomes depends on the shell that runs Compose.
+    Lines that Compose would refuse are passed over.
     """
-    values: Dict[str, str] = {}
-    lines = iter(text.lstrip("\ufeff").replace("\r\n", "\n").split("\n"))
-    for line in lines:
-        match = None if line.lstrip().startswith("#") else _ASSIGNMENT.match(line)
-        if not match:
-            continue
-        raw = match.group(2)
-        mark = raw[:1]
-        if mark in ("'", '"') and mark:
-            while _closing(raw, mark) < 0:
-                following = next(lines, None)
-                if following is None:
-                    break
-                raw += "\n" + following
-            values[match.group(1)] = _unquote(raw, mark)
-        else:
-            values[match.group(1)] = re.split(r"\s#", raw, maxsplit=1)[0].strip()
-    return values
-
-
-def _closing(raw: str, mark: str) -> int:
-    """Index of the quote that ends the value, or -1."""
-    at = 1
-    while at < len(raw):
-        if raw[at] == "\\" and raw[at + 1:at + 2] in (mark, "\\") and (mark == '"' or raw[at + 1:at + 2] == mark):
-            at += 2
-            continue
-        if raw[at] == mark:
-            return at
-        at += 1
-    return -1
-
-
-def _unquote(raw: str, mark: str) -> str:
-    end = _closing(raw, mark)
-    inner = raw[1:end] if end > 0 else raw[1:]
-    if mark == "'":
-        return inner.replace("\\'", "'")
-    return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found.group(1), found.group(0)), inner, flags=re.DOTALL)
+    return dotenv_reading.parse(text, interpolate=False).values()

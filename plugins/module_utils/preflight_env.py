@@ -18,9 +18,9 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 from . import findings
 from . import preflight_env_git as git
 from . import preflight_env_values as values
+from .dotenv_reading import parse
 from .findings import Finding
 from .preflight_env_content import Content, decode
-from .preflight_env_parse import parse
 from .preflight_env_rules import RULES
 
 _LARGEST = 1 << 20
@@ -247,7 +247,8 @@ def _judge_file(world: World, owner: Optional[str]) -> Iterator[Finding]:
         case = "acl" if file.acl and file.mode & 0o070 else "mode"
         yield RULES["env-mode"].finding(case, mode="%04o" % file.mode, path=shlex.quote(file.path))
     if file.owner not in (*world.trusted, owner):
-        yield RULES["env-owner"].finding("other", owner=file.owner, wanted=_wanted(world, owner), path=shlex.quote(file.path))
+        yield RULES["env-owner"].finding("other", owner=file.owner, wanted=_wanted(world, owner),
+                                         path=shlex.quote(file.path))
 
 
 def _wanted(world: World, owner: Optional[str]) -> str:

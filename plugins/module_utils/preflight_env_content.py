@@ -10,8 +10,8 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, 
 from urllib.parse import unquote
 
 from . import preflight_env_values as values
+from .dotenv_reading import BOM, Entry, parse
 from .findings import Finding
-from .preflight_env_parse import BOM, Entry, parse
 from .preflight_env_rules import RULES
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\x01-\x08\x0e-\x1f\x7f]")
@@ -19,6 +19,8 @@ _CONTROL = re.compile(r"[\x00-\x1f]")
 _SHARED_SOCKET = "unix:///var/run/docker.sock"
 _STEERING = ("COMPOSE_FILE", "COMPOSE_ENV_FILES", "COMPOSE_PATH_SEPARATOR", "COMPOSE_DISABLE_ENV_FILE", "DOCKER_HOST",
              "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+# As much of a text as a URL may take up on either side of a value.
+_NEAR = 1024
 _TWIN = "_URLENCODED"
 # What changes a URL when it stands unencoded before the host, and in what follows a question mark.
 _BREAKS_LOGIN = re.compile(r"[^A-Za-z0-9._~!$&'()*+,;=-]")
@@ -153,8 +155,7 @@ class Content:
         if not value.strip() or self._is_twin(key) or self._is_alias(key):
             return
         if sort is None:
-            demanded = key in self.required and not values.is_user(key)
-            if values.is_request(value) or demanded and values.is_placeholder(value, key):
+            if values.is_request(value):
                 self._add("env-placeholder", "setting", key)
             else:
                 self._login_in_url(key, value)
@@ -281,7 +282,7 @@ def breaks(value: str, text: str) -> bool:
     for spelling in {value, value.replace("$", "$$")}:
         at = text.find(spelling)
         while at >= 0:
-            before, after = text[:at], text[at + len(spelling):]
+            before, after = text[max(0, at - _NEAR):at], text[at + len(spelling):][:_NEAR]
             if _BEFORE_LOGIN.search(before) and re.match(r"[^\s/?#]*@", after):
                 return True
             if _BEFORE_QUERY.search(before) and _BREAKS_QUERY.search(value):

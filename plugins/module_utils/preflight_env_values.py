@@ -16,6 +16,8 @@ PASSWORD_LENGTH, TOKEN_LENGTH = 12, 16
 _LEFT = 7
 _FEWEST_CHARACTERS = 5
 _DIGITS_ALONE = 20
+# More than this of a value need not be looked at to tell.
+_LOOKED_AT = 1024
 
 _PASSWORDS = frozenset("PASSWORD PASSWD PASS PWD PASSPHRASE PASSCODE PW".split())
 _TOKENS = frozenset("SECRET SECRETS TOKEN APIKEY APITOKEN APISECRET CREDENTIAL CREDENTIALS CREDS ACCESSKEY SECRETKEY "
@@ -38,6 +40,7 @@ _MUST_CHANGE = tuple("""changeme change-me change_me changeit changethis change_
     replace-me replace_with replace-with replacewith fill_me fill-me fillme fill_in fill-in placeholder your_ your-
     yourpassword yoursecret yourtoken yourkey yourapikey insert_ insert- _goes_here -goes-here put_your enter_your
     edit_me set_me set-me setme_ to_be_ to-be- xxxxxx do_not_use do-not-use""".split())
+_STUB = re.compile(r"(todo|tbd|tba|fixme|dummy|xxx+|\.\.\.+|…+|\?\?+|\*\*\*+)\Z")
 _WRAPPED = re.compile(r"(<[\w .,:/'-]+>|\{\{.*\}\}|\{%.*%\}|\[[A-Za-z_ -]+\]|\$\{\w+[^{}]*\}|\$\(.*\)|%[A-Za-z_]+%"
                       r"|__[A-Za-z_]+__|@@?[A-Za-z_]+@@?|\{[A-Za-z_ -]+\})\Z", re.DOTALL)
 _KOREAN_REQUEST = re.compile("여기에|입력하|입력해|입력 |입력값|변경하|변경해|변경필요|변경 필요|바꾸세|바꿔|바꾸기"
@@ -136,16 +139,16 @@ def _words_of_name(key: str) -> List[str]:
 
 def is_request(value: str) -> bool:
     """Whether a value plainly asks to be replaced; no setting of any kind looks like that."""
-    text = value.strip().strip("'\"").strip()
+    text = value.strip().strip("'\"").strip()[:_LOOKED_AT]
     lower = text.lower()
     if _WRAPPED.match(text) or _KOREAN_REQUEST.search(text):
         return True
-    return any(word in lower for word in _MUST_CHANGE)
+    return bool(_STUB.match(lower)) or any(word in lower for word in _MUST_CHANGE)
 
 
 def is_placeholder(value: str, key: str = "") -> bool:
     """Whether a secret's value is one that someone still has to fill in. Values that were made at random are not."""
-    text = value.strip().strip("'\"“”‘’").strip()
+    text = value.strip().strip("'\"“”‘’").strip()[:_LOOKED_AT]
     if not text or is_request(text):
         return bool(text)
     issued = _ISSUED.match(text)
@@ -180,14 +183,14 @@ def _made_of_words(text: str, key: str) -> bool:
 def weakness(value: str, sort: str, names: Iterable[str] = ()) -> Optional[Weakness]:
     """Why a secret is too easy to guess, or None. ``names``: what an attacker knows anyway (user, stack, key)."""
     minimum = PASSWORD_LENGTH if sort == "password" else TOKEN_LENGTH
-    lower = _lower(value.strip())
+    lower = _lower(value.strip()[:_LOOKED_AT])
     if lower in _COMMON or lower.translate(_FOLDED) in _COMMON:
         return Weakness("common")
     if lower in {name.lower() for name in names}:
         return Weakness("named")
     if len(value) < minimum:
         return Weakness("short", minimum)
-    if len(set(lower)) < _FEWEST_CHARACTERS or _period(lower) < _LEFT:
+    if len(set(lower)) < _FEWEST_CHARACTERS or _repeats(lower):
         return Weakness("repeated")
     if re.fullmatch(r"[\d\s./:+-]+", lower) and sum(character.isdigit() for character in lower) < _DIGITS_ALONE:
         return Weakness("digits")
@@ -234,9 +237,9 @@ def _sequences(lower: str) -> Iterable[Tuple[int, int]]:
         yield match.span()
 
 
-def _period(text: str) -> int:
-    """The length of the shortest part that makes up the whole by repeating itself."""
-    return (text + text).find(text, 1)
+def _repeats(text: str) -> bool:
+    """Whether the whole is a part shorter than what must be left, over and over."""
+    return any(text[length:] == text[:-length] for length in range(1, _LEFT))
 
 
 def _lower(text: str) -> str:
@@ -246,7 +249,7 @@ def _lower(text: str) -> str:
 
 def url_login(value: str) -> Optional[Tuple[str, str]]:
     """User and password of a value that is a URL with both, decoded."""
-    match = _USERINFO.match(value)
+    match = _USERINFO.match(value) if len(value) <= _LOOKED_AT else None
     return (unquote(match.group(1)), unquote(match.group(2))) if match else None
 
 
@@ -256,7 +259,7 @@ def is_broken_url(value: str) -> bool:
         return False
     try:
         parts = urlsplit(value)
-        return parts.netloc.count("@") != 1 or ("," not in parts.netloc and parts.port == -1)
+        return parts.netloc.count("@") > 1 or ("," not in parts.netloc and parts.port == 0)
     except ValueError:
         return True
 

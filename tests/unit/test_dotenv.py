@@ -50,7 +50,11 @@ def test_a_name_that_no_shell_would_take_is_refused(key: str) -> None:
     ('A="say \\"hi\\" \\$x \\\\"\n', {"A": 'say "hi" $x \\'}),
     ('A="two\nlines"\nB=3\n', {"A": "two\nlines", "B": "3"}),
     ("A=\n", {"A": ""}),
-    ("A='never closed\nB=1\n", {"A": "never closed\nB=1\n"}),
+    ("A='never closed\nB=1\n", {"B": "1"}),
+    ("A='ends in a backslash\\\\'\nB=1\n", {"A": "ends in a backslash\\\\", "B": "1"}),
+    ("A='x' # a comment\nB: 1\n", {"A": "x", "B": "1"}),
+    ("A=a\t#no comment\n", {"A": "a\t#no comment"}),
+    ("A=$x ${y} $$\n", {"A": "$x ${y} $$"}),
 ])
 def test_files_written_by_hand(text: str, values: dict[str, str]) -> None:
     assert dotenv.parse(text) == values

@@ -75,8 +75,12 @@ class Reading(NamedTuple):
     problems: List[Refused]
 
     def effective(self) -> Dict[str, Entry]:
-        """key -> the entry that counts: the last."""
-        return {entry.key: entry for entry in self.entries}
+        """key -> the entry that counts: the last that has a value, for one that inherits none takes none away."""
+        found: Dict[str, Entry] = {}
+        for entry in self.entries:
+            if entry.value is not None or entry.key not in found:
+                found[entry.key] = entry
+        return found
 
     def values(self) -> Dict[str, str]:
         """key -> the value that Compose takes from the file."""
