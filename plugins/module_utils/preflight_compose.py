@@ -111,7 +111,7 @@ def _judge(world: World, project: Mapping[str, Any], policy: Mapping[str, Any]) 
     yield from judge_images(project)
     yield from judge_products(project)
     yield from preflight_compose_n8n.judge_n8n(project)
-    yield from judge_secrets(world.raw or {})
+    yield from judge_secrets(world.raw or {}, project)
     if world.unread:
         finding = RULES["compose-secret-literal"].unread(world.unread)
         yield Found(finding, "", ())

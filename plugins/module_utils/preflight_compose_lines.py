@@ -84,7 +84,10 @@ def text_at(sources: Sequence[Source], path: Path) -> Optional[str]:
         end = _walk(sources, source, path, 0)
         if end.depth == len(path) and isinstance(end.node.value, str) and not end.node.alias:
             head, equals, value = end.node.value.partition("=")
-            return value if equals and head == path[-1] else end.node.value
+            if head == path[-1]:
+                # KEY=VALUE in a list; KEY alone is handed on from outside.
+                return value if equals else None
+            return end.node.value
     return None
 
 

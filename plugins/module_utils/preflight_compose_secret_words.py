@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Iterator, NamedTuple, Optional, Tuple
 
 from .findings import Text
 from .preflight_compose_variables import VARIABLE
@@ -83,12 +84,14 @@ class Hit(NamedTuple):
     kind: Text = Text("", "")
 
 
-def name_words(name: str) -> List[str]:
+@functools.lru_cache(maxsize=4096)
+def name_words(name: str) -> Tuple[str, ...]:
     """clientSecret, client-secret and CLIENT_SECRET are the same words."""
     humped = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
-    return [word.upper() for word in re.split(r"[^A-Za-z0-9]+", humped) if word]
+    return tuple(word.upper() for word in re.split(r"[^A-Za-z0-9]+", humped) if word)
 
 
+@functools.lru_cache(maxsize=4096)
 def names_secret(name: str) -> bool:
     """Whether a setting of this name holds a secret, and not something about one."""
     words = name_words(name)
@@ -130,7 +133,8 @@ def address_password(text: str) -> bool:
 
 def token(text: str) -> Optional[Text]:
     """What kind of well-known secret is in the text."""
-    return next((kind for kind, pattern in _TOKENS if pattern.search(text)), None)
+    # None is shorter than this.
+    return next((kind for kind, pattern in _TOKENS if pattern.search(text)), None) if len(text) >= 16 else None
 
 
 def assignments(text: str) -> Iterator[str]:

@@ -69,8 +69,9 @@ def referenced(raw: Mapping[str, Any]) -> Dict[str, Tuple[str, ...]]:
     return {name: tuple(dict.fromkeys(places)) for name, places in found.items()}
 
 
-def judge_secrets(raw: Mapping[str, Any]) -> Iterator[Found]:
-    users = _users(raw)
+def judge_secrets(raw: Mapping[str, Any], project: Mapping[str, Any]) -> Iterator[Found]:
+    """``raw`` has the variables as they stand; ``project``, resolved, tells which service uses what."""
+    users = _users(project)
     said: Set[Tuple[str, str]] = set()
     in_services: Set[str] = set()
     # What only stands in an x- extension was merged nowhere, or is said of the services that it was merged into.
@@ -88,10 +89,10 @@ def judge_secrets(raw: Mapping[str, Any]) -> Iterator[Found]:
                 yield Found(finding, service, leaf.path)
 
 
-def _users(raw: Mapping[str, Any]) -> Dict[Path, List[str]]:
+def _users(project: Mapping[str, Any]) -> Dict[Path, List[str]]:
     """("configs", name) and the like -> the services that use it."""
     users: Dict[Path, List[str]] = {}
-    for name, service in services(raw):
+    for name, service in services(project):
         for kind in ("configs", "secrets", "volumes"):
             for entry in listed(service.get(kind)):
                 source = entry.get("source") if isinstance(entry, dict) else str(entry).partition(":")[0]
