@@ -41,7 +41,7 @@ _ENGINE_DIRECTORY = re.compile(r"/run(/(containerd|docker|k3s|buildkit|podman|cr
 
 def normal(path: str) -> str:
     """Without dots, double slashes, and the old name of /run."""
-    path = "/" + posixpath.normpath(path.replace("\\", "/")).lstrip("/")
+    path = posixpath.normpath("/" + path.lstrip("/"))
     return path[len("/var"):] if path == "/var/run" or path.startswith("/var/run/") else path
 
 

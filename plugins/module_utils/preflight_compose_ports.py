@@ -45,7 +45,8 @@ def allowed(port: Tuple[str, str], public: Collection[int]) -> bool:
     first, dash, last = port[0].partition("-")
     if not first.isdigit() or (dash and not last.isdigit()) or len(first) > 5 or len(last) > 5:
         return False
-    return int(first) > 0 and all(number in public for number in range(int(first), int(last or first) + 1))
+    return 0 < int(first) <= int(last or first) and all(
+        number in public for number in range(int(first), int(last or first) + 1))
 
 
 def _grouped(service: Mapping[str, Any]) -> Dict[Tuple[str, str], List[Tuple[str, str]]]:

@@ -22,7 +22,8 @@ _LOCAL_ONLY = {"COMPOSE_EXPERIMENTAL_GIT_REMOTE": "0", "COMPOSE_EXPERIMENTAL_OCI
 _UNSET = re.compile(r'The \\?"([A-Za-z_][A-Za-z0-9_]*)\\?" variable is not set')
 _WARNING = re.compile(r'^time="|level=warning')
 # Compose ends these with what it could not read, which may be a secret.
-_QUOTES_INPUT = re.compile(r"(near|quoted value|parsing|invalid template:|with another \$\.|invalid spec:)\s.*", re.DOTALL)
+_QUOTES_INPUT = re.compile(r"(near|quoted value|parsing|invalid template:|with another \$\.|invalid spec:)\s.*",
+                           re.DOTALL)
 _QUOTED = re.compile(r"""(["'`])(.*?)\1""")
 _NAME = re.compile(r"[A-Za-z0-9_.\-/: ]{1,60}\Z")
 _USER_INFO = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")

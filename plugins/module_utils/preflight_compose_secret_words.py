@@ -48,13 +48,15 @@ _ELSEWHERE = re.compile(r"(\$__(file|env|vault)\{|\{\{|%[(s{A-Z]|vault:|op://|ss
                         r"(os|process|self|args|config|settings|env|ENV|sys)[.(\[]|getenv)")
 _USER_AND = re.compile(r"[A-Za-z0-9_.@-]+[:/][^\s:/]{3,}\Z")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@\"'?#]*:([^\s/@\"']+)@")
-_ASSIGNMENT = re.compile(r"(?<![\w$.{-])-{0,2}([A-Za-z][\w.-]{0,80})[\"']?[ \t]*[=:][ \t]*[\"']?([^\s\"',;&|)}\]]+)")
+_ASSIGNMENT = re.compile(r"(?<![\w$.{-])-{0,2}([A-Za-z][\w.-]{0,80})[\"']?[ \t]*[=:]"
+                         r"(?=[ \t]*[\"']?([^\s\"',;&|)}\]]+))")
 _OPTION = re.compile(r"(?<!\S)--?([A-Za-z][\w-]{2,80})[ \t]+[\"']?([^\s\"'-][^\s\"']*)")
 _LINE = re.compile(r"^[ \t]*(requirepass|masterauth)[ \t]+[\"']?([^\s\"']+)", re.MULTILINE)
 _COMMANDS = (
-    ("redis-cli -a", re.compile(r"redis-cli\b[^|;&]*?\s-a[ \t]*[\"']?([^\s\"'|;&-][^\s\"'|;&]*)")),
-    ("mysql -p", re.compile(r"(?:mysql|mariadb)(?:-?(?:admin|dump|check|show))?\b[^|;&]*?\s-p[\"']?([^\s\"'|;&]+)")),
-    ("curl -u", re.compile(r"(?:curl|wget|http)\b[^|;&]*?\s(?:-u|--user)[ =]*[\"']?[^\s:\"']+:([^\s\"']+)")),
+    ("redis-cli -a", re.compile(r"redis-cli\b[^|;&]{0,400}?\s-a[ \t]*[\"']?([^\s\"'|;&-][^\s\"'|;&]*)")),
+    ("mysql -p",
+     re.compile(r"(?:mysql|mariadb)(?:-?(?:admin|dump|check|show))?\b[^|;&]{0,400}?\s-p[\"']?([^\s\"'|;&]+)")),
+    ("curl -u", re.compile(r"(?:curl|wget|http)\b[^|;&]{0,400}?\s(?:-u|--user)[ =]*[\"']?[^\s:\"']+:([^\s\"']+)")),
     ("sshpass -p", re.compile(r"sshpass\s+-p[ \t]*[\"']?([^\s\"']+)")),
     ("SQL", re.compile(r"\b(?:PASSWORD|IDENTIFIED\s+BY)\s+'([^']+)'", re.I)),
     ("Authorization", re.compile(r"Authorization[\"']?\s*[:=]\s*[\"']?(?:Bearer|Basic|Token)\s+([^\s\"']{6,})", re.I)),

@@ -45,7 +45,7 @@ class Reader:
             elif re.match(r"\.\.\.(\s|\Z)", line):
                 del self.lines[number:]
                 break
-        node = self.block(0)
+        node = self.block(0, 1)
         if self.skip() is not None:
             raise ValueError("more than one value")
         return node
@@ -59,11 +59,11 @@ class Reader:
             self.at += 1
         return None
 
-    def block(self, least: int) -> Node:
-        """The value that starts on the next line, if that is indented enough."""
+    def block(self, least: int, line: int) -> Node:
+        """The value that starts on the next line, if that is indented enough; otherwise ``line`` has an empty one."""
         indent = self.skip()
         if indent is None or indent < least:
-            return Node(self.at + 1, "")
+            return Node(line, "")
         text = self.lines[self.at][indent:]
         if text.startswith("\t"):
             raise ValueError("a tab")
@@ -100,7 +100,7 @@ class Reader:
             if inner.startswith("- ") or inner == "-" or (_key(inner) and inner == text[column:]):
                 # The item's own collection starts on the same line, as if the dash were a space.
                 self.lines[self.at] = " " * column + text[column:]
-                items.append(self.block(column))
+                items.append(self.block(column, self.at + 1))
             else:
                 items.append(self.value(column, indent))
         return Node(start, items)
@@ -127,7 +127,7 @@ class Reader:
             self.at += 1
             indent = self.skip()
             same = in_mapping and indent == parent and re.match(r"-(\s|\Z)", self.lines[self.at][parent:])
-            return self.sequence(parent) if same else self.block(parent + 1)
+            return self.sequence(parent) if same else self.block(parent + 1, line)
         if rest[0] == "*":
             self.at += 1
             return Node(line, re.split(r"[\s#]", rest[1:])[0], alias=True)
