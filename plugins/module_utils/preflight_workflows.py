@@ -56,17 +56,18 @@ def gather(directory: str) -> World:
 
 
 def read(path: str) -> File:
+    name = path.encode("utf-8", "backslashreplace").decode("utf-8")
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as source:
             status = os.fstat(source.fileno())
             if not stat.S_ISREG(status.st_mode):
-                return File(path, error="not a regular file")
+                return File(name, error="not a regular file")
             if status.st_size > _LARGEST:
-                return File(path, error="larger than %d MiB" % (_LARGEST >> 20))
-            return File(path, source.read().decode("utf-8", "surrogateescape"))
+                return File(name, error="larger than %d MiB" % (_LARGEST >> 20))
+            return File(name, source.read().decode("utf-8", "surrogateescape"))
     except OSError as error:
-        return File(path, error=error.strerror or "error")
+        return File(name, error=error.strerror or "error")
 
 
 def judge(world: World, env_blocked: Optional[bool]) -> List[Finding]:
@@ -167,7 +168,8 @@ class _Judge:
         for name in dict.fromkeys(graph.duplicates):
             yield self.say("workflow-file", "duplicate", name)
         for source, target in dict.fromkeys(graph.dangling):
-            yield self.say("workflow-file", "dangling", source, other=shown(target))
+            case = "dangling" if source in graph.nodes else "stale"
+            yield self.say("workflow-file", case, source, other=shown(target))
 
     def guarding(self, graph: Graph, checks: Mapping[str, Check]) -> Iterator[Finding]:
         """The ways from each entry to what acts, through the checks and around them."""
@@ -179,8 +181,8 @@ class _Judge:
                 yield self.defect("broken", name, state)
             if state in ("sound", "no-credential"):
                 continue
-            called |= graphs.reach(graph, name, lambda edge: False)
-            acting = graphs.effects(graph, graphs.reach(graph, name, lambda edge: edge.source in checks))
+            called |= graphs.all_of(graph, [name])
+            acting = graphs.effects(graph, graphs.reach(graph, [name], lambda edge: edge.source in checks))
             around.update(acting)
             if acting and state:
                 yield self.defect("bypassed", name, state, effects=_listed(acting))
@@ -191,6 +193,10 @@ class _Judge:
                 yield from self.checking(graph, checks, name)
             elif around and not graph.entering.get(name):
                 yield self.say("workflow-guard", "unwired", name, effects=_listed(sorted(around)))
+        for name in graphs.forced(graph, sorted(called)):
+            acting = graphs.effects(graph, graphs.reach(graph, [name], lambda edge: _is_cut(checks, edge)) - {name})
+            if acting and not around.issuperset(acting):
+                yield self.say("workflow-unguarded", "forced", name, effects=_listed(acting))
 
     def checking(self, graph: Graph, checks: Mapping[str, Check], name: str) -> Iterator[Finding]:
         """What gets past a check that calls come to, by the outputs that it does not guard."""
@@ -198,7 +204,7 @@ class _Judge:
         for edge in graph.edges.get(name, ()):
             if edge.output in check.guarded or (graph.nodes[name].disabled and edge.output):
                 continue
-            acting = graphs.effects(graph, graphs.reach(graph, edge.target, lambda way: _is_cut(checks, way)))
+            acting = graphs.effects(graph, graphs.reach(graph, [edge.target], lambda way: _is_cut(checks, way)))
             if acting:
                 yield self.defect("bypassed", name, check.reason(edge.output), effects=_listed(acting))
                 return
@@ -256,7 +262,7 @@ def _kind_of_entry(node: graphs.Node) -> str:
         return "resumed"
     if node.is_a("webhook", "formTrigger") or node.type.startswith(graphs.LANGCHAIN):
         return "open"
-    return "service" if node.type.startswith(graphs.BASE) else "unknown"
+    return "unknown" if graphs.is_signed(node) is None else "service"
 
 
 def _environment(value: Any) -> Iterator[str]:

@@ -17,7 +17,6 @@ _TOKEN = re.compile(r"""\s*(?:
     | (?P<string>'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\$]|\\.)*`)
     | (?P<mark>===|!==|==|!=|\?\.|\?\?|&&|\|\||[!.,()\[\]])
 )""", re.VERBOSE | re.DOTALL)
-_SEGMENT = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 _WORDS = {"true": True, "false": False, "null": None, "undefined": None}
@@ -45,7 +44,15 @@ def is_expression(value: Any) -> bool:
 
 def segments(value: Any) -> List[str]:
     """The code inside every ``{{ }}`` of a parameter; a parameter that does not begin with = has none."""
-    return _SEGMENT.findall(value) if is_expression(value) else []
+    found: List[str] = []
+    start = value.find("{{") if is_expression(value) else -1
+    while start >= 0:
+        end = value.find("}}", start + 2)
+        if end < 0:
+            break
+        found.append(value[start + 2:end])
+        start = value.find("{{", end + 2)
+    return found
 
 
 def parse(value: Any) -> Tree:
@@ -55,10 +62,10 @@ def parse(value: Any) -> Tree:
     text = value[1:]
     if "{{" not in text:
         return Tree("const", text)
-    whole = _SEGMENT.fullmatch(text)
-    if not whole or "{{" in whole.group(1) or "}}" in whole.group(1):
+    inner = text[2:-2]
+    if not (text.startswith("{{") and text.endswith("}}")) or "{{" in inner or "}}" in inner:
         return OPAQUE
-    return parse_code(whole.group(1))
+    return parse_code(inner)
 
 
 def parse_code(code: str) -> Tree:

@@ -29,6 +29,14 @@ _INSIDE = frozenset(BASE + name for name in """
     notionTrigger postgresTrigger rabbitmqTrigger redisTrigger rssFeedReadTrigger salesforceTrigger scheduleTrigger
     seaTableTrigger simulateTrigger sseTrigger start togglTrigger workflowTrigger
 """.split()) | {LANGCHAIN + "manualChatTrigger"}
+# Triggers of services whose calls n8n itself checks by a signature; and those of which only a credential tells.
+_SIGNED = frozenset(BASE + name for name in """
+    clickUpTrigger facebookLeadAdsTrigger githubTrigger helpScoutTrigger shopifyTrigger surveyMonkeyTrigger
+    telegramTrigger whatsAppTrigger wooCommerceTrigger
+""".split())
+_MAY_BE_SIGNED = frozenset(BASE + name for name in """
+    ciscoWebexTrigger facebookTrigger slackTrigger stripeTrigger zendeskTrigger
+""".split())
 # What lets the code of a Code node reach out of its sandbox: requests, modules, stored data, other workflows.
 _REACHES_OUT = re.compile(
     r"helpers|require|import|fetch|XMLHttp|WebSocket|getWorkflowStaticData|executeWorkflow|process|globalThis|constructor"
@@ -74,7 +82,7 @@ class Graph(NamedTuple):
     dangling: List[Tuple[str, str]]
     # Nodes that the engine forgets, for a later one has their name.
     duplicates: List[str]
-    # n8n's order of execution from before 1.0: a second input is run with no data in it.
+    # n8n's order of execution from before 1.0.
     legacy: bool = False
 
 
@@ -161,6 +169,14 @@ def is_inside(node: Node) -> bool:
     return node.type in _INSIDE
 
 
+def is_signed(node: Node) -> Optional[bool]:
+    """Whether a service's trigger checks who calls; None where that cannot be told from the workflow."""
+    if node.type in _MAY_BE_SIGNED or not node.type.startswith((BASE, LANGCHAIN)):
+        return None
+    # Telegram's does since its second version.
+    return node.type in _SIGNED and not (node.is_a("telegramTrigger") and node.version <= 1)
+
+
 def resumes_by_call(node: Node) -> bool:
     """A Wait node that a call to /webhook-waiting/<number of the execution> lets go on: the numbers can be guessed."""
     return node.is_a("wait") and node.parameters.get("resume") in ("webhook", "form")
@@ -175,25 +191,56 @@ def is_entry(node: Node) -> bool:
     return resumes_by_call(node) or (is_trigger(node) and not is_inside(node))
 
 
-def reach(graph: Graph, start: str, cut: Callable[[Edge], bool]) -> Set[str]:
-    """The nodes that what enters at ``start`` comes to, when nothing passes where ``cut`` says so."""
-    seen = {start}
-    waiting = [start]
+def reach(graph: Graph, starts: Iterable[str], cut: Callable[[Edge], bool]) -> Set[str]:
+    """The nodes that what enters at ``starts`` comes to, when nothing passes where ``cut`` says so."""
+    waiting = list(starts)
+    seen = set(waiting)
+    arrived: Dict[str, Set[int]] = {}
     while waiting:
         name = waiting.pop()
-        follow = [edge.target for edge in graph.edges.get(name, ())
-                  if not (graph.nodes[name].disabled and edge.output)
-                  and (not cut(edge) or _runs_empty(graph, edge))]
-        for target in follow + graph.tools.get(name, []):
-            if target not in seen:
-                seen.add(target)
-                waiting.append(target)
+        follow = list(graph.tools.get(name, ()))
+        for edge in graph.edges.get(name, ()):
+            # A disabled node hands on what came by its first input, by its first output.
+            if cut(edge) or (graph.nodes[name].disabled and edge.output):
+                continue
+            target = graph.nodes[edge.target]
+            if target.disabled and edge.entrance and not target.always_outputs:
+                continue
+            arrived.setdefault(edge.target, set()).add(edge.entrance)
+            if not needs_all_inputs(target) or arrived[edge.target] >= {
+                    other.entrance for other in graph.entering[edge.target]}:
+                follow.append(edge.target)
+        for name in follow:
+            if name not in seen:
+                seen.add(name)
+                waiting.append(name)
     return seen
 
 
-def _runs_empty(graph: Graph, edge: Edge) -> bool:
-    """In the old order a node also runs when its second input got nothing, and can be told to put out an item then."""
-    return graph.legacy and edge.entrance > 0 and graph.nodes[edge.target].always_outputs
+def all_of(graph: Graph, starts: Iterable[str]) -> Set[str]:
+    """The nodes that could be reached if no check stood in the way."""
+    return reach(graph, starts, lambda edge: False)
+
+
+def forced(graph: Graph, names: Iterable[str]) -> List[str]:
+    """Those of the nodes that put out an item though they were given none.
+
+    In the old order of execution n8n runs what leads to a node of several inputs when any of these got something.
+    """
+    if not graph.legacy:
+        return []
+    return [name for name in names if graph.nodes[name].always_outputs and any(
+        edge.entrance for reached in all_of(graph, [name]) for edge in graph.entering.get(reached, ()))]
+
+
+def needs_all_inputs(node: Node) -> bool:
+    """A Merge node that puts out nothing unless every input got something."""
+    if not node.is_a("merge") or node.version < 3 or node.disabled or node.always_outputs or node.continues:
+        return False
+    return node.parameters.get("mode") == "combine" and (
+        node.parameters.get("combineBy") == "combineAll"
+        or (node.parameters.get("combineBy") == "combineByPosition"
+            and not mapping(node.parameters.get("options")).get("includeUnpaired")))
 
 
 def effects(graph: Graph, reached: Iterable[str]) -> List[str]:

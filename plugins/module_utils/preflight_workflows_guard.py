@@ -14,21 +14,27 @@ from . import preflight_workflows_graph as graphs
 from .preflight_workflows_expression import OPAQUE, Tree, parse, segments, steps, unwrap
 from .preflight_workflows_graph import Graph, Node, listing, mapping
 
-SECRET_NAME = re.compile(r"secret|token|passw|passphrase|credential|signature|hmac|api[-_]?key|auth|[-_]key\Z|\Akey\Z",
-                         re.IGNORECASE)
+SECRET_NAME = re.compile(r"secret|token|passw|passphrase|credential|signature|hmac|api[-_]?key|auth(?!or)"
+                         r"|(?:\A|[-_])key\Z", re.IGNORECASE)
 # Names that mean a secret also in the body of a call, where a token may be a coin and a key anything.
 _SURELY_SECRET = re.compile(r"secret|passw|passphrase|signature|hmac|api[-_]?key|authoriz|auth[-_]?token",
                             re.IGNORECASE)
 _MENTIONS = re.compile(r"\$env|\$vars|process\.env|secret|token|passw|signature|hmac|api[-_]?key|authoriz",
                        re.IGNORECASE)
 _READERS: Tuple[Tuple[Any, ...], ...] = (("item",), ("first", ()), ("last", ()), ("all", (), "0"))
-_CREDENTIALS = {"headerAuth": "httpHeaderAuth", "basicAuth": "httpBasicAuth", "jwtAuth": "jwtAuth"}
+# The ways of authentication that a trigger knows, and the credential that each needs ("" none: n8n's own users).
+_BY_CALL = {"headerAuth": "httpHeaderAuth", "basicAuth": "httpBasicAuth", "jwtAuth": "jwtAuth"}
+_BY_PERSON = {"basicAuth": "httpBasicAuth", "n8nUserAuth": ""}
+_AUTHENTICATIONS = {
+    graphs.BASE + "webhook": _BY_CALL, graphs.BASE + "wait": _BY_CALL, graphs.BASE + "formTrigger": _BY_PERSON,
+    graphs.LANGCHAIN + "chatTrigger": _BY_PERSON,
+    graphs.LANGCHAIN + "mcpTrigger": {"headerAuth": "httpHeaderAuth", "bearerAuth": "httpBearerAuth"}}
 _EQUAL = {"equal": True, "equals": True, "notEqual": False, "notEquals": False}
 _FILLED = ("isNotEmpty", "notEmpty")
 _DEEPEST = 100
 # Which defect is named where there are several.
-_TELLING = ("any", "self", "empty", "both-request", "empty-value", "blank", "not-secret", "operation", "type",
-            "fallback", "constant", "present-only", "no-request", "unproven")
+_TELLING = ("any", "self", "empty", "both-request", "empty-value", "blank", "variables", "several", "not-secret",
+            "operation", "type", "fallback", "constant", "present-only", "no-request", "unproven")
 
 
 class Origin(NamedTuple):
@@ -63,23 +69,16 @@ class Check(NamedTuple):
 
 def authentication(node: Node) -> str:
     """How the entry itself checks who calls: "" not at all, "sound", or what is wrong with it."""
-    if node.is_a("wait"):
-        chosen = node.parameters.get("incomingAuthentication", "none")
-    else:
-        chosen = node.parameters.get("authentication", "none")
-    known = dict(_CREDENTIALS)
-    if node.type == graphs.LANGCHAIN + "mcpTrigger":
-        known = {"headerAuth": "httpHeaderAuth", "bearerAuth": "httpBearerAuth"}
-    elif node.type == graphs.LANGCHAIN + "chatTrigger" or node.is_a("formTrigger"):
-        known = {"basicAuth": "httpBasicAuth"}
-        if chosen == "n8nUserAuth":
-            return "sound"
-    if chosen == "none":
+    if graphs.is_signed(node):
+        return "sound"
+    known = _AUTHENTICATIONS.get(node.type)
+    chosen = node.parameters.get("incomingAuthentication" if node.is_a("wait") else "authentication", "none")
+    if known is None or chosen == "none":
         return ""
     if not isinstance(chosen, str) or chosen not in known:
         return "authentication"
     credential = mapping(node.credentials.get(known[chosen]))
-    return "sound" if credential.get("id") or credential.get("name") else "no-credential"
+    return "sound" if not known[chosen] or credential.get("id") or credential.get("name") else "no-credential"
 
 
 def examine(graph: Graph, node: Node, env_blocked: Optional[bool]) -> Optional[Check]:
@@ -89,7 +88,7 @@ def examine(graph: Graph, node: Node, env_blocked: Optional[bool]) -> Optional[C
     outputs = _Reader(graph, node, env_blocked).outputs()
     implied = {port for port, formula in outputs.items() if _implied(formula, True)}
     defects = {port: _defects(formula) for port, formula in outputs.items()}
-    if not any(defects.values()) and not implied:
+    if not any(defects.values()) and not any(_compares(formula) for formula in outputs.values()):
         return None
     if node.disabled:
         return Check(frozenset(), {None: "disabled"}, frozenset())
@@ -99,8 +98,10 @@ def examine(graph: Graph, node: Node, env_blocked: Optional[bool]) -> Optional[C
             leak = _leak(node, port)
             if leak:
                 why[port] = leak
-        elif implied:
+        elif implied and not node.is_a("switch"):
             why[port] = "false-branch" if port else "inverted"
+        elif implied:
+            why[port] = "other-output"
         else:
             why[port] = next((defect for defect in _TELLING if defect in defects[port]), "unproven")
     notes = frozenset(note for formula in outputs.values() for note in _notes(formula))
@@ -134,6 +135,11 @@ def _implied(formula: Formula, truth: bool) -> bool:
     return False
 
 
+def _compares(formula: Formula) -> bool:
+    """Whether a secret is compared anywhere in it."""
+    return formula.kind == "match" or any(_compares(part) for part in formula.parts)
+
+
 def _defects(formula: Formula) -> List[str]:
     own = [formula.defect] if formula.defect else []
     if formula.kind == "or" and len({_implied(part, True) for part in formula.parts}) > 1:
@@ -142,10 +148,7 @@ def _defects(formula: Formula) -> List[str]:
 
 
 def _notes(formula: Formula) -> Set[str]:
-    notes = set(formula.notes).union(*(_notes(part) for part in formula.parts))
-    if formula.kind == "and" and any(part.kind == "filled" for part in formula.parts):
-        notes.discard("open-when-empty")
-    return notes
+    return set(formula.notes).union(*(_notes(part) for part in formula.parts))
 
 
 def _unrelated(formula: Formula) -> Formula:
@@ -215,11 +218,13 @@ class _Reader:
         return _combined("and" if combine in ("all", "AND") else "or", parts)
 
     def filter(self, conditions: Any) -> Formula:
-        """The conditions of version 2 and later."""
+        """The conditions of version 2 and later. Where a part of them is missing, n8n lets everything pass."""
         if not isinstance(conditions, dict) and conditions is not None:
             return Formula("other", defect="unproven")
         conditions = mapping(conditions)
-        combine = conditions.get("combinator", "and")
+        combine = conditions.get("combinator")
+        if combine not in ("and", "or"):
+            return Formula("constant", defect="empty")
         parts = []
         options = mapping(conditions.get("options"))
         for raw in listing(conditions.get("conditions")):
@@ -229,7 +234,7 @@ class _Reader:
             if formula.kind == "match" and options.get("caseSensitive") is False:
                 formula = formula._replace(notes=formula.notes | {"ignores-case"})
             parts.append(formula)
-        return _combined("and" if combine == "and" else "or", parts)
+        return _combined(combine, parts)
 
     def compare(self, kind: Any, operation: Any, left: Any, right: Any) -> Formula:
         """One condition."""
@@ -306,7 +311,9 @@ class _Reader:
                 return Formula("match", defect="blank")
             elif origin.kind in ("env", "process", "vars") and not named and not SECRET_NAME.search(origin.path[0]):
                 return Formula("match", defect="not-secret")
-            elif origin.kind in ("env", "process", "vars", "hmac"):
+            elif origin.kind == "vars":
+                return Formula("match", defect="variables")
+            elif origin.kind in ("env", "process", "hmac"):
                 notes.add("open-when-empty")
             else:
                 return Formula("match", defect="unproven")
@@ -382,7 +389,19 @@ class _Reader:
 def _combined(kind: str, parts: List[Formula]) -> Formula:
     if not parts:
         return Formula("constant", defect="empty")
+    if kind == "or" and sum("open-when-empty" in part.notes for part in parts) > 1:
+        # One variable is known to be set, for .env must hold it; of another that is not known.
+        parts = [part._replace(defect=part.defect or "several") for part in parts]
+    if kind == "and" and any(part.kind == "filled" for part in parts):
+        parts = [_not_empty(part) for part in parts]
     return Formula(kind, tuple(parts))
+
+
+def _not_empty(formula: Formula) -> Formula:
+    """The same, now that it is known that what is compared is not empty."""
+    parts = tuple(_not_empty(part) for part in formula.parts)
+    defect = "" if formula.defect in ("variables", "several") else formula.defect
+    return formula._replace(parts=parts, defect=defect, notes=formula.notes - {"open-when-empty"})
 
 
 def _field(base: Optional[str], path: List[Any]) -> Tuple[Optional[str], Optional[Tuple[str, ...]]]:

@@ -18,20 +18,21 @@ _SHAPES: Tuple[Tuple[Text, Any], ...] = tuple((kind, re.compile(pattern)) for ki
      r"(?:outlook\.office\.com/webhook|webhook\.office\.com/webhookb2)/[\w@-]{8,}"),
     (Text("a Telegram bot token", "Telegram 봇 토큰"), r"\b\d{8,10}:[A-Za-z0-9_-]{35}\b"),
     (Text("an API key", "API 키"),
-     r"\b(?:sk-[A-Za-z0-9_-]{16,}|(?:sk|rk)_live_[A-Za-z0-9]{16,}|AIza[\w-]{35}|(?:AKIA|ASIA)[A-Z0-9]{16}|whsec_[\w+/=-]{16,}"
+     r"\b(?:sk-(?=[\w-]*\d)[\w-]{16,}|(?:sk|rk)_live_[A-Za-z0-9]{16,}|AIza[\w-]{35}|(?:AKIA|ASIA)[A-Z0-9]{16}|whsec_[\w+/=-]{16,}"
      r"|SG\.[\w-]{16,}\.[\w-]{16,}|hf_[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{30,})"),
     (Text("an access token", "액세스 토큰"),
      r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{22,}|glpat-[\w-]{20,}|xox[abeoprs]-[\w-]{10,})"),
     (Text("a private key", "개인 키"), r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
     (Text("a signed token (JWT)", "서명된 토큰(JWT)"), r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}"),
     (Text("an Authorization header", "Authorization 헤더"),
-     r"(?i)\b(?:bearer|basic)\s+(?!\W*(?:auth|token|your))[A-Za-z0-9._~+/-]{12,}={0,2}"),
+     r"(?i)\b(?:bearer|basic)\s+(?=[\w.~+/-]*\d)[\w.~+/-]{12,}={0,2}"),
     (Text("a password in an address", "주소 안의 비밀번호"),
-     r"\b[a-z][a-z0-9+.-]*://[^\s/:@{}'\"]+:[^\s/@{}'\"$]{3,}@"),
+     r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@{}'\"]+:[^\s/@{}'\"$]{3,}@"),
     (Text("a secret in an address", "주소 안의 비밀 값"),
-     r"(?i)[?&](?:api[-_]?key|access[-_]?token|token|secret|password|key)=(?![{$<])[\w.~+/%-]{8,}"),
+     r"(?i)[?&](?:(?:api[-_]?key|access[-_]?token|token|secret|password)=[\w.~+/%-]{8,}"
+     r"|key=(?=[\w.~+/%-]*\d)[\w.~+/%-]{8,})"),
     (Text("a secret", "비밀 값"),
-     r"(?i)[\"']?\b\w*(?:secret|token|password|passwd|api[-_]?key)[\"']?\s*(?:=(?!=)|:|===?|!==?)\s*"
+     r"(?i)[\"']?\b\w*(?:secret|token|password|passwd|api[-_]?key)[\"']?\]?\s*(?:=(?!=)|:|===?|!==?)\s*"
      r"[\"'](?!(?:Bearer|Basic)?\s*[{$<=])[^\"'\s{}$]{8,}[\"']"),
 ))
 _NAMED = re.compile(r"(?:secret|password|passwd|passphrase|apikey|accesskey|secretkey|privatekey|signingkey|apitoken"
