@@ -35,8 +35,8 @@ ACCESS = Rule(
         "credentials": Case(
             UNKNOWN,
             Text("no usable credentials: {error}", "쓸 수 있는 인증 정보가 없습니다: {error}"),
-            Text("Make a key and a profile: oci setup config; then set security_preflight_oci_profile",
-                 "키와 프로필을 만들고(oci setup config) security_preflight_oci_profile을 설정하세요")),
+            Text("Make an API key and a profile in ~/.oci/config: oci setup config",
+                 "API 키와 ~/.oci/config 프로필을 만드세요: oci setup config")),
         "denied": Case(
             UNKNOWN,
             Text("OCI does not take the credentials: {error}", "OCI가 인증 정보를 거부했습니다: {error}"),

@@ -31,7 +31,7 @@ options:
   description:
     description:
       - The stack's description, C(stack_description) of the role P(coinpilot.ops.stack#role).
-      - The C(public_ports) of its policy may be open; its waivers count.
+      - The C(public_ports) of its policy may be open. Its waivers are for P(coinpilot.ops.preflight_verdict#filter).
     type: dict
     required: true
   state_file:
@@ -135,9 +135,9 @@ report:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.coinpilot.ops.plugins.module_utils import (
     findings,
-    preflight_elsewhere,
-    preflight_oci,
+    preflight,
     preflight_oci_run,
+    preflight_policy,
 )
 
 
@@ -168,10 +168,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    policy = preflight_elsewhere.policy_of(module.params["description"])
+    policy = preflight_policy.checked(module.params["description"].get("security", preflight_policy.NONE),
+                                      preflight.RULES, preflight_policy.VARIABLE)[0]
     wish = preflight_oci_run.Wish(**{name: module.params[name] for name in preflight_oci_run.Wish._fields})
     found = preflight_oci_run.run(wish, policy, record=not module.check_mode)
-    found = preflight_elsewhere.waived(found, policy, preflight_oci.RULES)
     module.exit_json(changed=False, status=findings.worst(found),
                      findings=[finding.as_dict() for finding in findings.sort(found)],
                      report=findings.render_text(found, module.params["language"]))

@@ -31,7 +31,7 @@ options:
   description:
     description:
       - The stack's description, C(stack_description) of the role P(coinpilot.ops.stack#role).
-      - The C(public_ports) of its policy may be open; its waivers count.
+      - The C(public_ports) of its policy may be open. Its waivers are for P(coinpilot.ops.preflight_verdict#filter).
     type: dict
     required: true
   ssh_port:
@@ -108,7 +108,12 @@ report:
 import ipaddress
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.coinpilot.ops.plugins.module_utils import findings, preflight_elsewhere, preflight_outside
+from ansible_collections.coinpilot.ops.plugins.module_utils import (
+    findings,
+    preflight,
+    preflight_outside,
+    preflight_policy,
+)
 
 
 def main() -> None:
@@ -132,11 +137,11 @@ def main() -> None:
                 ipaddress.ip_network(network)
     except ValueError as problem:
         module.fail_json(msg="source and allowed_sources must be addresses and networks: %s" % problem)
-    policy = preflight_elsewhere.policy_of(given["description"])
+    policy = preflight_policy.checked(given["description"].get("security", preflight_policy.NONE), preflight.RULES,
+                                      preflight_policy.VARIABLE)[0]
     wanted = preflight_outside.ports(given["description"], policy, given["ssh_port"])
     world = preflight_outside.probe(given["host"], given["addresses"], wanted, given["timeout"])
     found = preflight_outside.judge(world, policy, wanted, given["ssh_port"], given["source"], given["allowed_sources"])
-    found = preflight_elsewhere.waived(found, policy, preflight_outside.RULES)
     module.exit_json(changed=False, status=findings.worst(found),
                      findings=[finding.as_dict() for finding in findings.sort(found)],
                      report=findings.render_text(found, given["language"]))
