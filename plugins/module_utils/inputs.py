@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any, Iterable, List, Mapping
 
+from . import placeholder
 from .findings import FAIL, Case, Finding, Rule, Text, table
 
 SECRETS, SETTINGS = "stack_secrets", "stack_settings"
@@ -15,27 +16,10 @@ _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # Compose itself obeys these when they stand in `.env`: another project name means other volumes.
 _COMPOSE_OWN = re.compile(r"(COMPOSE|DOCKER|BUILDKIT|BUILDX)_|.*_URLENCODED\Z")
 
-# Values that stand for "a value goes here", whole, after _plain(). Random texts do not look like this.
-_PLACEHOLDER = re.compile("|".join((
-    r"c?hange_?(me|it|this)(_.*)?", r".*_change_?(me|it|this)",
-    r"(please_)?(replace|insert|enter|put|fill|set)_(me|it|this|in|with|here|your|by)(_.*)?",
-    r"your_.+", r".+_(goes_)?here", r"placeholder(_.*)?", r".+_placeholder", r"to_?do", r"tbd", r"fix_?me",
-    r"to_be_(set|defined|filled|done)(_.*)?", r"redacted", r"x{3,}(_x+)*", r".*여기에.*",
-    r".*(입력|변경|수정|교체)(하세요|하십시오|필요|해주세요|할_?것).*", r".*(넣으|바꾸)(세요|십시오).*",
-)), re.DOTALL)
-_SHAPES = re.compile("|".join((
-    r"<[^<>]*>", r"\{\{.*\}\}", r"\$\{[A-Za-z_]\w*(:?[-?+].*)?\}", r"(?-i:\$[A-Z][A-Z0-9]*_[A-Z0-9_]*)",
-    r"%[A-Z][A-Z0-9_]*%", r"\.{2,}", r"…+", r"-+", r"_+", r"\*+", r"\?+", r".*://.*<[A-Za-z][\w -]+>.*",
-    r"(sk|pk|ghp|xox[bp]|key|token)[-_](.{1,12}[-_])?(\.{3}|x{3,}|\*{3,}|…)",
-)), re.DOTALL | re.IGNORECASE)
 # Words that may well be the value of a setting, and never that of a key with one of these names.
 _SENSITIVE = re.compile(r"PASS(WORD|WD|PHRASE)?|SECRET|TOKEN|KEY|CREDENTIAL|WEBHOOK", re.IGNORECASE)
-_NO_SECRET = re.compile("|".join((
-    r"((my|the)_)?(pass(word|wd)?|pw|secret|token|(api_?)?key)\d{0,3}", r"(test(ing)?|demo|foo|bar)\d{0,3}", r"admin",
-    r"root", r"default", r"postgres", r"qwerty", r"letmein", r"abc123", r"0?123(4(5(6(7(8(90?)?)?)?)?)?)?",
-    r"(example|sample|dummy)(_.*)?", r".+_(example|sample|dummy)", r"none", r"null", r"nil", r"n/?a", r"undefined",
-    r"unset", r"empty", r"(?P<one>.)(?P=one)*", r"비밀번호", r"암호", r"시크릿",
-)), re.DOTALL)
+_NO_SECRET = re.compile(r"postgres|qwerty|letmein|abc123|0?123(4(5(6(7(8(90?)?)?)?)?)?)?|(?P<one>.)(?P=one)*",
+                        re.DOTALL)
 
 RULES = table(
     Rule("input-shape", Text("variable", "변수"), Text("a mapping of keys to texts", "키와 문자열의 쌍(mapping)"), {
@@ -101,14 +85,10 @@ def problems(secrets: Any, settings: Any, required: Iterable[str]) -> List[Findi
 
 def is_placeholder(key: str, value: str) -> bool:
     """Whether a value stands for "a value goes here", or is a word that cannot be this key's secret."""
-    text = value.strip().strip("\"'`").strip()
-    plain = _plain(text)
-    return bool(_SHAPES.fullmatch(text) or _PLACEHOLDER.fullmatch(plain) or plain == _plain(key)
-                or (_SENSITIVE.search(key) and _NO_SECRET.fullmatch(plain)))
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[\s_.-]+", "_", text.lower()).strip("_!?:[](){}<>")
+    if placeholder.is_request(value) or placeholder.is_name_of(value, key):
+        return True
+    text = value.strip().strip("\"'`").strip().lower()
+    return bool(_SENSITIVE.search(key) and (placeholder.is_placeholder(value, key) or _NO_SECRET.fullmatch(text)))
 
 
 def _key_problems(where: str, key: Any) -> Iterable[Finding]:

@@ -61,8 +61,9 @@ def judge(wish: Wish) -> List[Finding]:
     policy = preflight_policy.checked(wish.policy, RULES, wish.policy_name)[0]
     world = preflight_compose.gather(wish.compose, wish.env_file)
     found = preflight_compose.judge(world, policy)
-    required = sorted({*wish.required, *world.referenced})
-    found += preflight_env.judge(preflight_env.gather(wish.env_file), required, world.resolved, wish.owner)
+    project = "" if wish.description is None else wish.description["project"]
+    found += preflight_env.judge(preflight_env.gather(wish.env_file), wish.required, world.resolved, wish.owner,
+                                 sorted(world.referenced), project)
     if wish.workflows:
         found += preflight_workflows.judge(preflight_workflows.gather(wish.workflows),
                                            preflight_compose.env_blocked(world.resolved))

@@ -15,7 +15,7 @@ import shlex
 import stat
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from . import findings
+from . import findings, placeholder
 from . import preflight_env_git as git
 from . import preflight_env_values as values
 from .dotenv_reading import parse
@@ -192,17 +192,18 @@ def is_copy_name(name: str, original: str) -> bool:
 
 
 def judge(world: World, required: Sequence[str], resolved: Optional[Mapping[str, Any]] = None,
-          owner: Optional[str] = None) -> List[Finding]:
+          owner: Optional[str] = None, referenced: Sequence[str] = (), project: str = "") -> List[Finding]:
     """What is unsafe about the file, its surroundings and its values.
 
-    ``required``: keys that must hold a value. ``resolved``: the project as Compose resolves it. ``owner``: who may own
-    the file beside root and who asks.
+    ``required``: keys that must hold a value; ``referenced``: that must be there, if only empty. ``resolved``: the
+    project as Compose resolves it. ``owner``: who may own the file beside root and who asks. ``project``: the name that
+    the stack's volumes bear; without it the resolved one.
     """
     found = list(_judge_place(world, owner))
     judged = set(_RELEVANT_TO_FILE)
     if _is_judgeable(world):
         content = Content(world.path, world.content or b"", world.environ)
-        found += content.judge(required, resolved or {})
+        found += content.judge(required, resolved or {}, referenced, project)
         judged |= set(RULES) - (set() if resolved is not None else {"env-url"})
     elif world.file is None:
         judged = {"env-file"}
@@ -318,7 +319,7 @@ def _secrets_in_use(world: World) -> Set[bytes]:
         return set()
     in_use = parse(decode(world.content or b""), world.environ).values()
     return {value.encode("utf-8", "surrogateescape") for key, value in in_use.items()
-            if values.is_secret(key) and len(value) >= 8 and not values.is_placeholder(value, key)}
+            if values.is_secret(key) and len(value) >= 8 and not placeholder.is_placeholder(value, key)}
 
 
 def _holds(content: bytes, secrets: Set[bytes]) -> bool:
@@ -330,4 +331,5 @@ def _has_secrets(content: bytes) -> bool:
     if b"\0" in content or len(content) > _LARGEST:
         return True
     held = parse(decode(content), interpolate=False).values()
-    return any(value and values.is_secret(key) and not values.is_placeholder(value, key) for key, value in held.items())
+    return any(value and values.is_secret(key) and not placeholder.is_placeholder(value, key)
+               for key, value in held.items())

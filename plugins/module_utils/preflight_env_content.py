@@ -9,6 +9,7 @@ import shlex
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 from urllib.parse import unquote
 
+from . import placeholder
 from . import preflight_env_values as values
 from .dotenv_reading import BOM, Entry, parse
 from .findings import Finding
@@ -44,13 +45,21 @@ class Content:
         self.reading = parse(self.text, environ)
         self.effective = self.reading.effective()
         self.values = self.reading.values()
-        self.secrets = {key: value for key, value in self.values.items() if value and values.is_secret(key)}
+        self.kinds: Dict[str, str] = {}
+        self.secrets: Dict[str, str] = {}
         self.required: List[str] = []
+        self.referenced: List[str] = []
         self.resolved: Mapping[str, Any] = {}
+        self.project = ""
         self.found: List[Finding] = []
 
-    def judge(self, required: Sequence[str], resolved: Mapping[str, Any]) -> List[Finding]:
+    def judge(self, required: Sequence[str], resolved: Mapping[str, Any], referenced: Sequence[str] = (),
+              project: str = "") -> List[Finding]:
         self.required, self.resolved, self.found = list(dict.fromkeys(required)), resolved, []
+        self.referenced = [key for key in dict.fromkeys(referenced) if key not in self.required]
+        self.project = project or str(resolved.get("name") or "")
+        self.kinds = self._kinds()
+        self.secrets = {key: value for key, value in self.values.items() if value and key in self.kinds}
         if not self.reading.entries and not self.reading.problems:
             self._add("env-file", "empty")
         for problem in self.reading.problems:
@@ -66,6 +75,16 @@ class Content:
         self._urls()
         return self.found
 
+    def _kinds(self) -> Dict[str, str]:
+        """key -> the kind of secret, by its own name or by that of the variable which a service is given it as."""
+        found = {key: kind for key, kind in ((key, values.kind(key)) for key in self.effective) if kind}
+        used = [(value, values.kind(name)) for name, value in self._variables() if values.kind(name)]
+        for key, value in self.values.items():
+            kind = next((kind for other, kind in used if other == value), None)
+            if value and kind and not values.is_user(key):
+                found.setdefault(key, kind)
+        return found
+
     def _add(self, rule: str, case: str, key: str = "", line: Optional[int] = None, **more: Any) -> None:
         entry = self.effective.get(key)
         line = line if line is not None else entry.line if entry else None
@@ -74,7 +93,7 @@ class Content:
 
     def _shown(self, key: str) -> str:
         """A key's name, unless it may be part of a value: what follows a quote, a line of a key that was pasted in."""
-        if key in self.required:
+        if key in self.required or key in self.referenced:
             return key
         entry = self.effective.get(key)
         usual = re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}|[a-z_][a-z0-9_]{0,63}", key)
@@ -100,7 +119,7 @@ class Content:
         for key, value in self.values.items():
             if "\r" in value.replace("\r\n", "\n") and not self.effective[key].quote:
                 self._add("env-encoding", "return", key)
-            elif "\0" not in value and _INVISIBLE.search(value) and (values.is_secret(key) or key in self.required):
+            elif "\0" not in value and _INVISIBLE.search(value) and (key in self.kinds or key in self.required):
                 self._add("env-encoding", "invisible", key)
 
     def _required(self) -> None:
@@ -112,6 +131,9 @@ class Content:
                 self._add("env-required", "inherited", key)
             elif not entry.value.strip():
                 self._add("env-required", "empty", key)
+        for key in self.referenced:
+            if key not in self.effective:
+                self._add("env-required", "missing", key)
 
     def _line(self, entry: Entry) -> None:
         """One assignment, whether it is the one that counts or not."""
@@ -122,13 +144,13 @@ class Content:
             return
         self._shell(entry)
         self._compose_settings(entry)
-        case = difference(entry, values.is_secret(entry.key))
+        case = difference(entry, entry.key in self.kinds)
         if case:
             self._add("env-truncated", case, entry.key)
 
     def _shell(self, entry: Entry) -> None:
         key = entry.key
-        weighty = values.is_secret(key) or key in self.required
+        weighty = key in self.kinds or key in self.required
         if entry.value is None:
             # What follows a closing quote on its line is no key that somebody meant to inherit.
             if key not in self.required and not entry.trailing:
@@ -138,12 +160,11 @@ class Content:
 
     def _compose_settings(self, entry: Entry) -> None:
         key, value = entry.key, entry.value
-        project = str(self.resolved.get("name") or "")
         if not value:
             return
         if key == "COMPOSE_PROJECT_NAME":
-            if project and value != project:
-                self._add("env-compose", "project", key, project=project)
+            if self.project and value != self.project:
+                self._add("env-compose", "project", key, project=self.project)
         elif key == "DOCKER_HOST" and re.match("(tcp|http)://", value):
             self._add("env-compose", "engine", key)
         elif key in _STEERING and value != _SHARED_SOCKET:
@@ -151,15 +172,15 @@ class Content:
 
     def _value(self, key: str, value: str) -> None:
         """Placeholders and weak secrets."""
-        sort = values.kind(key)
+        sort = self.kinds.get(key)
         if not value.strip() or self._is_twin(key) or self._is_alias(key):
             return
         if sort is None:
-            if values.is_request(value):
+            if placeholder.is_request(value):
                 self._add("env-placeholder", "setting", key)
             else:
                 self._login_in_url(key, value)
-        elif values.is_placeholder(value, key):
+        elif placeholder.is_placeholder(value, key):
             self._add("env-placeholder", "placeholder", key)
         else:
             weakness = values.weakness(value, sort, self._names(key))
@@ -173,7 +194,7 @@ class Content:
         user, password = login
         if password and password == user:
             self._add("env-user-password", "url", key)
-        elif values.is_placeholder(password) or values.weakness(password, "password", values.names_of(user)):
+        elif placeholder.is_placeholder(password) or values.weakness(password, "password", values.names_of(user)):
             self._add("env-weak", "url", key)
 
     def _names(self, key: str) -> Set[str]:
@@ -181,13 +202,19 @@ class Content:
         users = [value for other, value in self.values.items() if values.is_user(other)]
         services = self._services()
         containers = [str(service.get("container_name") or "") for service in services.values()]
-        return set(values.names_of(key, str(self.resolved.get("name") or ""), *users, *services, *containers))
+        return set(values.names_of(key, self.project, *users, *services, *containers))
 
     def _services(self) -> Dict[str, Mapping[str, Any]]:
         services = self.resolved.get("services")
         if not isinstance(services, Mapping):
             return {}
         return {str(name): service for name, service in services.items() if isinstance(service, Mapping)}
+
+    def _variables(self) -> List[Tuple[str, str]]:
+        """Names and values that the services are given, as far as they are not empty."""
+        given = [service.get("environment") for service in self._services().values()]
+        return [(str(name), value.replace("$$", "$")) for environment in given if isinstance(environment, Mapping)
+                for name, value in environment.items() if isinstance(value, str) and value]
 
     def _is_twin(self, key: str) -> bool:
         return key.endswith(_TWIN) and key[:-len(_TWIN)] in self.values
@@ -200,7 +227,7 @@ class Content:
     def _reused(self) -> None:
         holders: Dict[str, str] = {}
         for key, value in self.secrets.items():
-            if self._is_twin(key) or self._is_alias(key) or values.is_placeholder(value, key):
+            if self._is_twin(key) or self._is_alias(key) or placeholder.is_placeholder(value, key):
                 continue
             if value in holders:
                 self._add("env-reused", "reused", key, other=self._shown(holders[value]))
@@ -209,15 +236,11 @@ class Content:
     def _users(self) -> None:
         """The user of GRAFANA_ADMIN_USER with GRAFANA_ADMIN_PASSWORD, and of a service that gets the password."""
         users = [(key, value) for key, value in self.values.items() if values.is_user(key) and value]
-        for service in self._services().values():
-            environment = service.get("environment")
-            if isinstance(environment, Mapping):
-                users += [(key, value) for key, value in environment.items()
-                          if values.is_user(str(key)) and isinstance(value, str) and value]
+        users += [(key, value) for key, value in self._variables() if values.is_user(key)]
         for key, value in self.secrets.items():
             same = [user for user, name in users if name.casefold() == value.casefold()
                     and (values.stem(user) == values.stem(key) or len(value) >= 4)]
-            if same and values.kind(key) == "password":
+            if same and self.kinds[key] == "password":
                 self._add("env-user-password", "same", key, other=same[0])
 
     def _urls(self) -> None:
@@ -226,7 +249,7 @@ class Content:
                 plain = key[:-len(_TWIN)]
                 if unquote(value) != self.values[plain] or _BREAKS_LOGIN.search(value.replace("%", "")):
                     self._add("env-url", "twin", key, other=self._shown(plain))
-            elif not values.is_secret(key) and values.is_broken_url(value) and not self.effective[key].references:
+            elif key not in self.kinds and values.is_broken_url(value) and not self.effective[key].references:
                 self._add("env-url", "broken", key)
         spliced = list(_urls_in(self.resolved))
         spliced += [(self._shown(key), value) for key, value in self.values.items() if self.effective[key].references]

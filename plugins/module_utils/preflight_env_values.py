@@ -1,6 +1,6 @@
 # Copyright (c) the CoinPilot operators
 # MIT License (see LICENSE)
-"""What can be told of a key by its name and of a value by itself: is it a secret, a placeholder, too weak?
+"""What can be told of a key by its name and of a value by itself: is it a secret, is it too weak?
 
 Nothing here says what a value is; the answers are names of cases.
 """
@@ -11,6 +11,8 @@ import re
 from typing import FrozenSet, Iterable, List, NamedTuple, Optional, Tuple
 from urllib.parse import unquote, urlsplit
 
+from .placeholder import words_of_name
+
 PASSWORD_LENGTH, TOKEN_LENGTH = 12, 16
 # What is left of a value without words, sequences and repetitions must still be this long.
 _LEFT = 7
@@ -19,7 +21,7 @@ _DIGITS_ALONE = 20
 # More than this of a value need not be looked at to tell.
 _LOOKED_AT = 1024
 
-_PASSWORDS = frozenset("PASSWORD PASSWD PASS PWD PASSPHRASE PASSCODE PW".split())
+_PASSWORDS = frozenset("PASSWORD PASSWD PASS PWD PASSPHRASE PASSCODE PW PSW PSWD".split())
 _TOKENS = frozenset("SECRET SECRETS TOKEN APIKEY APITOKEN APISECRET CREDENTIAL CREDENTIALS CREDS ACCESSKEY SECRETKEY "
                     "PRIVATEKEY AUTHKEY PEPPER".split())
 _KEYS = frozenset("API ACCESS SECRET PRIVATE ENCRYPTION ENCRYPT SIGNING SIGNATURE MASTER AUTH JWT HMAC SESSION COOKIE "
@@ -35,38 +37,6 @@ _ABOUT = frozenset("""
     RATE BYTES LABEL TITLE""".split())
 _FORMS = ("URLENCODED", "ENCODED", "BASE64", "B", "OLD", "NEW", "CURRENT", "PREVIOUS")
 _USERS = ("USER", "USERNAME", "LOGIN", "USER_NAME", "EMAIL", "ROLE")
-
-_MUST_CHANGE = tuple("""changeme change-me change_me changeit changethis change_this change-this replaceme replace_me
-    replace-me replace_with replace-with replacewith fill_me fill-me fillme fill_in fill-in placeholder your_ your-
-    yourpassword yoursecret yourtoken yourkey yourapikey insert_ insert- _goes_here -goes-here put_your enter_your
-    edit_me set_me set-me setme_ to_be_ to-be- xxxxxx do_not_use do-not-use""".split())
-_STUB = re.compile(r"(todo|tbd|tba|fixme|dummy|xxx+|\.\.\.+|…+|\?\?+|\*\*\*+)\Z")
-_WRAPPED = re.compile(r"(<[\w .,:/'-]+>|\{\{.*\}\}|\{%.*%\}|\[[A-Za-z_ -]+\]|\$\{\w+[^{}]*\}|\$\(.*\)|%[A-Za-z_]+%"
-                      r"|__[A-Za-z_]+__|@@?[A-Za-z_]+@@?|\{[A-Za-z_ -]+\})\Z", re.DOTALL)
-_KOREAN_REQUEST = re.compile("여기에|입력하|입력해|입력 |입력값|변경하|변경해|변경필요|변경 필요|바꾸세|바꿔|바꾸기"
-                             "|넣으세|넣어|넣기|채우|채워|교체|붙여|설정하세|작성하")
-_KOREAN_WORDS = re.compile("(?:비밀번호|비번|암호|패스워드|테스트|시험|예시|예제|샘플|임시|변경|입력|미정|미설정|없음"
-                           "|빈값|값|비밀키|비밀|키|토큰|시크릿|기본값|관리자|더미|내|나의|당신의|수정|필요|확인"
-                           "|나중에|추후|을|를|용|[\\W\\d_])+")
-# Beginnings that services give their keys; what follows is what counts.
-_ISSUED = re.compile(r"(sk-ant-api\d\d-|sk-ant-|sk-proj-|sk[-_](?:live|test)[-_]|sk-|pk-|rk_live_|pk_(?:live|test)_"
-                     r"|gh[pousr]_|github_pat_|glpat-|xox[abprs]-|bearer |basic |token )", re.IGNORECASE)
-# A value made of nothing but words of this kind is one that someone still has to fill in.
-_PLACEHOLDERS = frozenset("""
-    change changeme changeit placeholder your yours todo tbd tba fixme example examples sample dummy test tests
-    testing tester tested replace replaceme insert enter fill put here foo bar baz foobar qux fake mock stub demo temp
-    temporary tmp none null nil undefined unset unknown empty blank na default redacted masked hidden removed password
-    passwd passwort pass pwd secret secrets token apikey key keys admin user username root string value text something
-    anything whatever mysecret mypassword mytoken supersecret topsecret secretkey required missing pending later
-    notset noset notused unused disabled false true yes no off on x xx xxx abc""".split())
-_FILLERS = frozenset("""
-    a an the my me our this that it in is to be of for with and or not please must should set me real strong random
-    secure secured safe very super long short new old own some any one value string api access private public shared
-    client server service app application webhook hook auth jwt session encryption encrypt db database postgres
-    postgresql mysql redis mongo grafana prometheus n8n dashboard discord slack telegram openai anthropic claude gpt
-    upbit binance aws gcp azure google github prod production dev development local staging live sandbox basic login
-    id name before after use using deploy deployment production generated generate chars characters char character min
-    minimum bytes hex base64 at least from vault sk pk ant proj v1 v2""".split())
 
 _COMMON_WORDS = tuple("""
     password passwd passwort passw0rd passcode secret admin administrator root user username login welcome letmein
@@ -107,7 +77,7 @@ def is_secret(key: str) -> bool:
 
 def kind(key: str) -> Optional[str]:
     """password, token, or None for what is no secret: DB_PASSWORD, N8N_WEBHOOK_SECRET, but not TOKEN_LIMIT."""
-    words = _words_of_name(key)
+    words = words_of_name(key)
     while len(words) > 1 and words[-1] in _FORMS:
         words.pop()
     if not words or words[-1] in _ABOUT or re.fullmatch(r"(.*_)?PUBLIC_KEY", "_".join(words)):
@@ -129,55 +99,6 @@ def is_user(key: str) -> bool:
 def stem(key: str) -> str:
     """What a user's key and its password's have in common: GRAFANA_ADMIN of GRAFANA_ADMIN_USER and …_PASSWORD."""
     return re.sub(r"(^|_)(USER_?NAME|USER|LOGIN|EMAIL|ROLE|PASSWORD|PASSWD|PASS|PWD|PW)$", "", key.upper())
-
-
-def _words_of_name(key: str) -> List[str]:
-    """PASSWORD, ADMIN, 2 of ADMIN_PASSWORD2; camel case is taken apart as well."""
-    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key)
-    return [word for word in re.split(r"[^A-Z]+", apart.upper()) if word]
-
-
-def is_request(value: str) -> bool:
-    """Whether a value plainly asks to be replaced; no setting of any kind looks like that."""
-    text = value.strip().strip("'\"").strip()[:_LOOKED_AT]
-    lower = text.lower()
-    if _WRAPPED.match(text) or _KOREAN_REQUEST.search(text):
-        return True
-    return bool(_STUB.match(lower)) or any(word in lower for word in _MUST_CHANGE)
-
-
-def is_placeholder(value: str, key: str = "") -> bool:
-    """Whether a secret's value is one that someone still has to fill in. Values that were made at random are not."""
-    text = value.strip().strip("'\"“”‘’").strip()[:_LOOKED_AT]
-    if not text or is_request(text):
-        return bool(text)
-    issued = _ISSUED.match(text)
-    if issued:
-        tail = text[issued.end():]
-        return not tail.strip(".…*xX-_") or is_placeholder(tail, key)
-    lower = text.lower()
-    bare = re.sub(r"[\s._-]", "", lower)
-    if not bare.strip("x*.?-#…•") or re.search(r"(\.\.\.|…|[*•]{4})\Z", text):
-        return True
-    if "example" in lower:
-        return True
-    return _made_of_words(text, key)
-
-
-def _made_of_words(text: str, key: str) -> bool:
-    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).lower()
-    words = [word for word in re.split(r"[\s._,:;/\\|()\[\]{}<>'\"!?#*=+@&$%^~`-]+", apart) if word]
-    words = [stripped for stripped in (re.sub(r"\d{1,4}\Z", "", word) or word for word in words) if stripped]
-    if not words:
-        return False
-    if _KOREAN_WORDS.fullmatch(text) and re.search("[가-힣]", text):
-        return True
-    own = {word.lower() for word in _words_of_name(key)}
-    telling = [word for word in words if word in _PLACEHOLDERS]
-    known = own | _PLACEHOLDERS | _FILLERS
-    if all(word in known or word.isdigit() and len(word) <= 4 for word in words):
-        return bool(telling) or all(word in own for word in words)
-    return "".join(words) in _PLACEHOLDERS
 
 
 def weakness(value: str, sort: str, names: Iterable[str] = ()) -> Optional[Weakness]:

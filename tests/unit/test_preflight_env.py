@@ -368,6 +368,21 @@ def test_required_keys(text: str, line: int) -> None:
     assert ("env-required", FAIL, "DB_PASSWORD", line) in of_text(text, ["DB_PASSWORD"])
 
 
+def test_a_key_that_the_compose_files_use_may_be_empty_but_not_missing() -> None:
+    world = env.World("/srv/.env", CLEAN, content=b"DISCORD_URL=\nTZ=UTC\n",
+                      file=env.Status("/srv/.env", "file", 0o600, "root"))
+    found = env.judge(world, ["TZ"], referenced=["TZ", "DISCORD_URL", "LLM_MODE"])
+    assert seen(found) == [("env-required", FAIL, "LLM_MODE", 0)]
+
+
+def test_the_stacks_own_project_name_counts_not_the_one_that_the_file_makes_of_it() -> None:
+    world = env.World("/srv/.env", CLEAN, content=b"COMPOSE_PROJECT_NAME=new\n",
+                      file=env.Status("/srv/.env", "file", 0o600, "root"))
+    assert seen(env.judge(world, [], {"name": "new"})) == []
+    assert seen(env.judge(world, [], {"name": "new"}, project="oci")) == [
+        ("env-compose", FAIL, "COMPOSE_PROJECT_NAME", 1)]
+
+
 @pytest.mark.parametrize("line", [
     f"export DB_PASSWORD={ONE}", f"DB_PASSWORD: {ONE}", f"DB_PASSWORD = {ONE}", f"DB_PASSWORD='{ONE}' # old",
     f'  DB_PASSWORD="{ONE}"  ',
@@ -407,6 +422,12 @@ def test_weak_secrets(line: str) -> None:
     last = line.splitlines()[-1]
     assert ("env-weak", FAIL, last.split("=", 1)[0], line.count("\n") + 1) in of_text(line + "\n",
                                                                                       resolved={"name": "coinpilot"})
+
+
+def test_a_secret_is_known_by_what_a_service_is_given_it_as() -> None:
+    resolved = {"services": {"db": {"environment": {"POSTGRES_PASSWORD": "Xk9$$vT2", "POSTGRES_USER": "trader"}}}}
+    assert of_text("DBP='Xk9$vT2'\nDBU=trader\nMODE=dev\n", resolved=resolved) == [("env-weak", FAIL, "DBP", 1)]
+    assert of_text("DBP='Xk9$vT2'\nDBU=trader\nMODE=dev\n") == []
 
 
 def test_reused_secrets() -> None:

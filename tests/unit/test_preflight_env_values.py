@@ -4,6 +4,7 @@ import random
 import string
 
 import pytest
+from ansible_collections.coinpilot.ops.plugins.module_utils import placeholder
 from ansible_collections.coinpilot.ops.plugins.module_utils import preflight_env_values as values
 
 NAMES = ("coinpilot", "grafana")
@@ -14,9 +15,10 @@ PASSWORDS = """DB_PASSWORD PASSWORD PGPASSWORD DB_PASS ROOT_PASSWD REDIS_PWD BAC
 TOKENS = """UPBIT_ACCESS_KEY UPBIT_SECRET_KEY N8N_WEBHOOK_SECRET OPENAI_API_KEY DISCORD_TOKEN JWT_SECRET SECRET_KEY_BASE
     N8N_ENCRYPTION_KEY AWS_SECRET_ACCESS_KEY SSH_PRIVATE_KEY openaiApiKey GCP_CREDENTIALS CLIENTSECRET TLS_KEY_SECRET
     SECRET_KEY_BASE COINPILOT_API_SHARED_SECRET BOT_TOKEN_BASE64""".split()
-NEITHER = """TOKEN_LIMIT PASSWORD_MIN_LENGTH MAX_TOKENS DB_USER POSTGRES_PASSWORD_FILE AWS_ACCESS_KEY_ID TOKEN_URL PUBLIC_KEY
-    SSH_PUBLIC_KEY BYPASS COMPASS PASSPORT KEYCLOAK_HOST TOKENIZER SECRET_NAME JWT_SECRET_PATH TOKEN_TTL MY_OWN_KEY
-    GRAFANA_ADMIN_USER DISCORD_WEBHOOK_URL PASSWORD_RESET_ENABLED TZ LLM_MODEL KEY MONKEY""".split()
+NEITHER = """TOKEN_LIMIT PASSWORD_MIN_LENGTH MAX_TOKENS DB_USER POSTGRES_PASSWORD_FILE AWS_ACCESS_KEY_ID
+    TOKEN_URL PUBLIC_KEY SSH_PUBLIC_KEY BYPASS COMPASS PASSPORT KEYCLOAK_HOST TOKENIZER SECRET_NAME
+    JWT_SECRET_PATH TOKEN_TTL MY_OWN_KEY GRAFANA_ADMIN_USER DISCORD_WEBHOOK_URL PASSWORD_RESET_ENABLED
+    TZ LLM_MODEL KEY MONKEY""".split()
 
 
 @pytest.mark.parametrize(("key", "kind"), [*((key, "password") for key in PASSWORDS), *((key,
@@ -43,7 +45,7 @@ def test_what_is_a_secret_by_its_name(key: str, kind: str | None) -> None:
     "<비밀번호>", "테스트", "키를 넣으세요",
 ])
 def test_placeholders(value: str) -> None:
-    assert values.is_placeholder(value, "UPBIT_ACCESS_KEY")
+    assert placeholder.is_placeholder(value, "UPBIT_ACCESS_KEY")
 
 
 @pytest.mark.parametrize("value", [
@@ -51,16 +53,16 @@ def test_placeholders(value: str) -> None:
     "TODO", "***", "https://host/xxxxxx",
 ])
 def test_what_asks_to_be_replaced_even_as_a_setting(value: str) -> None:
-    assert values.is_request(value)
+    assert placeholder.is_request(value)
 
 
 @pytest.mark.parametrize("value", [
     "test", "none", "null", "example.com", "dev", "production", "password", "true", "0", "admin", "*", "gpt-test", "-1",
-    "/var/lib/x",
+    "/var/lib/x", "https://x.example/insert-coin?n=to-be-continued", "changelog",
     "https://example.com/hook", "Asia/Seoul", "for collector, bot and dashboard", "[1, 2]", "비밀",
 ])
 def test_settings_are_not_held_to_be_requests(value: str) -> None:
-    assert not values.is_request(value)
+    assert not placeholder.is_request(value)
 
 
 @pytest.mark.parametrize(("value", "kind", "case"), [
@@ -102,7 +104,7 @@ def test_weak_values(value: str, kind: str, case: str) -> None:
     "AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY", "sk-ant-api03-q7Zt1Vd0bK4mWc9XyR2n", "테슬라를-좋아하는-고양이-7마리",
 ])
 def test_good_values(value: str) -> None:
-    assert not values.is_placeholder(value, "DB_PASSWORD")
+    assert not placeholder.is_placeholder(value, "DB_PASSWORD")
     assert values.weakness(value, "token", NAMES) is None
 
 
@@ -115,7 +117,7 @@ def test_values_made_at_random_are_not_held_to_be_anything_else() -> None:
     for _number in range(400):
         for alphabet, length in shapes:
             value = "".join(source.choice(alphabet) for _character in range(length))
-            assert not values.is_placeholder(value, "DB_PASSWORD"), value
+            assert not placeholder.is_placeholder(value, "DB_PASSWORD"), value
             assert values.weakness(value, "token", NAMES) is None, value
 
 
