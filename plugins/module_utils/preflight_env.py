@@ -72,8 +72,9 @@ class World:
     errors: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def gather(path: str, environ: Mapping[str, str] = os.environ) -> World:
+def gather(path: str, environ: Optional[Mapping[str, str]] = None) -> World:
     """Reads the file, what is around it, and the variables of the shell. Never raises for what it finds."""
+    environ = dict(os.environ if environ is None else environ)
     errors: Dict[str, str] = {}
     found: Dict[str, Any] = {}
     real = path
@@ -99,7 +100,7 @@ def gather(path: str, environ: Mapping[str, str] = os.environ) -> World:
                 found["content"] = _read(real)
             except OSError as error:
                 errors["content"] = _why(error)
-    return World(path, dict(environ), _trusted(environ), errors=errors, **found)
+    return World(path, environ, _trusted(environ), errors=errors, **found)
 
 
 def _trusted(environ: Mapping[str, str]) -> Tuple[str, ...]:

@@ -302,7 +302,7 @@ def breaks(value: str, text: str) -> bool:
     """Whether a secret stands unencoded inside a URL in this text where its characters mean something else."""
     if "://" not in text or not _BREAKS_LOGIN.search(value):
         return False
-    for spelling in {value, value.replace("$", "$$")}:
+    for spelling in dict.fromkeys((value, value.replace("$", "$$"))):
         at = text.find(spelling)
         while at >= 0:
             before, after = text[max(0, at - _NEAR):at], text[at + len(spelling):][:_NEAR]
