@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import glob
+import grp
 import ipaddress
 import os
 import pwd
 import re
 import shlex
 import stat
-from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .findings import Finding
 from .preflight_host_commands import run
@@ -66,20 +67,20 @@ class Sshd(NamedTuple):
 
 def read(owner: str) -> Sshd:
     lines = list(read_lines(MAIN))
-    settings = {caller: parse(run("sshd", "-T", "-C", "user=%s,host=%s,addr=%s" % (
-        caller.user, caller.address, caller.address))) for caller in callers(owner, lines)}
-    files = [(os.stat(path).st_mtime, path) for path in sorted({MAIN, *(line.file for line in lines)})]
+    settings = {caller: parse(run("sshd", "-T", "-C", "user=%s,host=%s,addr=%s,laddr=%s,lport=22" % (
+        caller.user, caller.address, caller.address, NEUTRAL[4]))) for caller in callers(owner, lines)}
     # A drop-in that was deleted leaves its mark on the directory.
-    files += [(os.stat(path).st_mtime, path) for path in sorted({os.path.dirname(line.file) for line in lines} - {
-        os.path.dirname(MAIN)})]
-    changed, changed_file = max(files)
+    places = {MAIN, *(line.file for line in lines)} | {
+        os.path.dirname(_absolute(pattern)) for line in lines if line.keyword == "include" for pattern in line.values}
+    changed, changed_file = max((os.stat(place).st_mtime, place) for place in places if os.path.exists(place))
     own = settings[Caller(owner, NEUTRAL[4])]
     pid_file = own.get("pidfile", "none")
     # sshd writes it anew whenever it has read its files, also at a reload.
     loaded = os.stat(pid_file).st_mtime if os.path.exists(pid_file) else None
     patterns = own.get("authorizedkeysfile", ".ssh/authorized_keys").split()
-    return Sshd(settings, lines, [key for user in (owner, "root") for key in _open_keys(user, patterns)],
-                loaded, changed, changed_file)
+    # Every pattern is in the same home.
+    open_keys = dict.fromkeys(key for user in (owner, "root") for key in _open_keys(user, patterns))
+    return Sshd(settings, lines, list(open_keys), loaded, changed, changed_file)
 
 
 def read_lines(path: str, depth: int = 0) -> Iterator[Line]:
@@ -94,8 +95,12 @@ def read_lines(path: str, depth: int = 0) -> Iterator[Line]:
         yield Line(path, number, _ALIASES.get(keyword, keyword), values)
         if keyword == "include" and depth < 8:
             for pattern in values:
-                for included in sorted(glob.glob(os.path.join(os.path.dirname(MAIN), pattern))):
+                for included in sorted(glob.glob(_absolute(pattern))):
                     yield from read_lines(included, depth + 1)
+
+
+def _absolute(pattern: str) -> str:
+    return os.path.join(os.path.dirname(MAIN), pattern)
 
 
 def _words(text: str) -> Tuple[str, ...]:
@@ -124,8 +129,6 @@ def _example(patterns: str) -> str:
 
 
 def _member(patterns: str) -> str:
-    import grp
-
     name = _example(patterns)
     try:
         group = grp.getgrnam(name)
@@ -198,35 +201,33 @@ def _passwords(settings: Mapping[str, str]) -> bool:
                                      for several in methods)
 
 
-# case of the rule -> the keywords that make it so, and whether these settings do.
-_CASES: Tuple[Tuple[str, Tuple[str, ...], Callable[[Mapping[str, str]], bool]], ...] = (
-    ("root", ("permitrootlogin",), lambda one: one.get("permitrootlogin") == "yes"),
-    ("passwords", ("passwordauthentication", "kbdinteractiveauthentication"), _passwords),
-    ("empty-passwords", ("permitemptypasswords",), lambda one: one.get("permitemptypasswords") == "yes"),
-    ("hosts", ("hostbasedauthentication",), lambda one: one.get("hostbasedauthentication") == "yes"),
-    ("environment", ("permituserenvironment",), lambda one: one.get("permituserenvironment", "no") != "no"),
-    ("keys-off", ("pubkeyauthentication",), lambda one: one.get("pubkeyauthentication") == "no"),
-    ("gateway", ("gatewayports",), lambda one: one.get("gatewayports", "no") != "no"),
-    ("x11", ("x11forwarding",), lambda one: one.get("x11forwarding") == "yes"),
-    ("tunnel", ("allowtcpforwarding", "disableforwarding", "permitopen"), lambda one: (
-        one.get("allowtcpforwarding", "yes") not in ("yes", "all", "local") or one.get("disableforwarding") == "yes"
-        or one.get("permitopen") == "none")),
-)
+# keyword -> the values that are as they should be.
+_GOOD = {
+    "allowtcpforwarding": ("yes", "all", "local"), "disableforwarding": ("no",), "gatewayports": ("no",),
+    "hostbasedauthentication": ("no",), "kbdinteractiveauthentication": ("no",), "passwordauthentication": ("no",),
+    "permitemptypasswords": ("no",), "permitrootlogin": ("no", "prohibit-password", "forced-commands-only"),
+    "permituserenvironment": ("no",), "pubkeyauthentication": ("yes",), "x11forwarding": ("no",),
+}
+# case of the rule -> the keywords that it is about.
+_CASES = {
+    "root": ("permitrootlogin",), "passwords": ("passwordauthentication", "kbdinteractiveauthentication"),
+    "empty-passwords": ("permitemptypasswords",), "hosts": ("hostbasedauthentication",),
+    "environment": ("permituserenvironment",), "keys-off": ("pubkeyauthentication",), "gateway": ("gatewayports",),
+    "x11": ("x11forwarding",), "tunnel": ("allowtcpforwarding", "disableforwarding"),
+}
 
 
 def judge(sshd: Sshd, owner: str) -> Iterator[Finding]:
     rule = RULES["host-sshd"]
-    # The tunnel is the operator's; what root may forward is nobody's business.
-    own = Caller(owner, NEUTRAL[4])
-    for case, keywords, holds in _CASES:
-        concerned = [caller for caller, settings in sshd.settings.items()
-                     if holds(settings) and (case != "tunnel" or caller == own)]
-        if concerned:
-            file, number = _origin(sshd.lines, keywords)
-            finding = rule.finding(case, "", users=", ".join(map(str, concerned)), keywords=", ".join(
-                "%s %s" % (keyword, sshd.settings[concerned[0]].get(keyword)) for keyword in keywords
-                if keyword in sshd.settings[concerned[0]]))
-            yield finding.at(file=file, line=number)
+    for case, keywords in _CASES.items():
+        wrong = {caller: _wrong(case, keywords, settings) for caller, settings in sshd.settings.items()}
+        # The tunnel is the operator's; what others may forward is nobody's business.
+        users = [caller for caller, settings in wrong.items()
+                 if settings and (case != "tunnel" or caller == Caller(owner, NEUTRAL[4]))]
+        if users:
+            file, number = _origin(sshd.lines, wrong[users[0]])
+            yield rule.finding(case, users=", ".join(map(str, users)), keywords=", ".join(
+                "%s %s" % setting for setting in wrong[users[0]].items())).at(file=file, line=number)
     for key in sshd.open_keys:
         yield rule.finding("key-file", key.path, user=key.user).at(file=key.path)
     if sshd.loaded is None:
@@ -236,11 +237,17 @@ def judge(sshd: Sshd, owner: str) -> Iterator[Finding]:
         yield rule.finding("stale", "", file=sshd.changed_file).at(file=sshd.changed_file)
 
 
-def _origin(lines: Sequence[Line], keywords: Sequence[str]) -> Tuple[str, Optional[int]]:
-    """Where sshd takes it from: the first line that names it wins. Nowhere, when it is a default."""
+def _wrong(case: str, keywords: Sequence[str], settings: Mapping[str, str]) -> Dict[str, str]:
+    """The settings that make this case, if they do."""
+    if case == "passwords" and not _passwords(settings):
+        return {}
+    return {keyword: settings[keyword] for keyword in keywords
+            if keyword in settings and settings[keyword] not in _GOOD[keyword]}
+
+
+def _origin(lines: Sequence[Line], settings: Mapping[str, str]) -> Tuple[str, Optional[int]]:
+    """The first line that says so, which is the one that sshd takes. Nowhere, when it is a default."""
     for line in lines:
-        if line.keyword in keywords and line.values and line.values[0].lower() not in ("no",):
+        if line.keyword in settings and " ".join(line.values).lower() == settings[line.keyword]:
             return line.file, line.number
     return "", None
-
-
