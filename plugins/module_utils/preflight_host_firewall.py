@@ -22,7 +22,6 @@ _LONG = {"--source": "-s", "--src": "-s", "--destination": "-d", "--dst": "-d", 
          "--destination-port": "--dport", "--destination-ports": "--dports", "--source-port": "--sport",
          "--source-ports": "--sports", "--state": "--ctstate"}
 _PROTOCOLS = {"6": "tcp", "17": "udp", "1": "icmp", "58": "ipv6-icmp"}
-_DEPTH = 16
 
 
 class Packet(NamedTuple):
@@ -67,15 +66,14 @@ class Ruleset:
         chain = self.chain(name, table)
         if chain is None:
             return frozenset((ACCEPT,))
-        fates = self._walk(chain, packet, table, 0)
+        fates = self._walk(name, packet, table, {})
         if RETURN in fates:
             fates = (fates - {RETURN}) | {ACCEPT if chain.policy == "ACCEPT" else REFUSE}
         return frozenset(fates)
 
     def inner(self, name: str, packet: Packet, table: str = "filter") -> FrozenSet[str]:
         """What may become of it in any chain; RETURN is left to the one that called it."""
-        chain = self.chain(name, table)
-        return frozenset((RETURN,)) if chain is None else frozenset(self._walk(chain, packet, table, 0))
+        return frozenset(self._walk(name, packet, table, {}))
 
     def reaches(self, start: str, goal: str, packet: Packet) -> bool:
         """Whether a packet surely comes to a chain before anything has let it through."""
@@ -85,31 +83,37 @@ class Ruleset:
             if hit is None or hit:
                 if rule.target == goal:
                     return bool(hit)
-                if ACCEPT in self._target(rule, packet, "filter", 0):
+                if ACCEPT in self._target(rule, packet, "filter", {}):
                     return False
         return False
 
-    def _walk(self, chain: Chain, packet: Packet, table: str, depth: int) -> Set[str]:
+    def _walk(self, name: str, packet: Packet, table: str, known: Dict[str, Set[str]]) -> Set[str]:
+        """``known`` are the fates in the chains that were walked through before."""
+        chain = self.chain(name, table)
+        if name not in known:
+            # Of one that calls itself, which the kernel would refuse, nothing is claimed.
+            known[name] = {ACCEPT, REFUSE}
+            known[name] = self._fates(chain.rules if chain else [], packet, table, known)
+        return known[name]
+
+    def _fates(self, rules: List[Rule], packet: Packet, table: str, known: Dict[str, Set[str]]) -> Set[str]:
         fates: Set[str] = set()
-        for rule in chain.rules:
+        for rule in rules:
             hit = matches(rule, packet)
             if hit is False:
                 continue
-            here = self._target(rule, packet, table, depth)
+            here = self._target(rule, packet, table, known)
             fates |= here - {CONTINUE}
             if hit and CONTINUE not in here:
                 return fates
         return fates | {RETURN}
 
-    def _target(self, rule: Rule, packet: Packet, table: str, depth: int) -> Set[str]:
+    def _target(self, rule: Rule, packet: Packet, table: str, known: Dict[str, Set[str]]) -> Set[str]:
         if rule.target in _VERDICTS:
             return {_VERDICTS[rule.target]}
-        chain = self.chain(rule.target, table)
-        if chain is None:
+        if self.chain(rule.target, table) is None:
             return {CONTINUE}  # LOG, MARK and the like
-        if depth >= _DEPTH:
-            return {ACCEPT, REFUSE}
-        inside = self._walk(chain, packet, table, depth + 1)
+        inside = self._walk(rule.target, packet, table, known)
         # What returns from a `goto` returns to the caller's caller.
         return inside if rule.goto else {CONTINUE if fate == RETURN else fate for fate in inside}
 
@@ -136,6 +140,8 @@ def parse(text: str, family: int) -> Ruleset:
 
 def _rule(line: str) -> Tuple[str, Rule]:
     words = shlex.split(line)
+    if len(words) < 2:
+        raise ValueError("a rule of no chain: %s" % line)
     name, words = words[1], words[2:]
     found: List[Tuple[str, bool, Tuple[str, ...]]] = []
     negated = False

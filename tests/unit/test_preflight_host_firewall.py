@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import hypothesis.strategies as st
 import pytest
 from ansible_collections.coinpilot.ops.plugins.module_utils import preflight_host_firewall as firewall
 from ansible_collections.coinpilot.ops.plugins.module_utils.preflight_host_firewall import (
@@ -13,6 +14,7 @@ from ansible_collections.coinpilot.ops.plugins.module_utils.preflight_host_firew
     RETURN,
     Packet,
 )
+from hypothesis import given, settings
 
 # As Ubuntu's image of OCI brings it, shortened in the chain for the cloud's own services.
 OCI = """
@@ -156,3 +158,55 @@ def test_nftables_own_tables() -> None:
     assert not firewall.native_refuses_input(ruleset, managed)
     ruleset["nftables"].append(rule("own", "in", {"counter": {}}, {"reject": None}))
     assert firewall.native_refuses_input(ruleset, managed)
+
+
+# Engine 28 and later, shortened: other chains between FORWARD and the bridges, and a set of them.
+ENGINE_28 = """
+*filter
+:FORWARD DROP [0:0]
+:DOCKER - [0:0]
+:DOCKER-BRIDGE - [0:0]
+:DOCKER-CT - [0:0]
+:DOCKER-FORWARD - [0:0]
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -j DOCKER-FORWARD
+-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
+-A DOCKER ! -i docker0 -o docker0 -j DROP
+-A DOCKER-BRIDGE -o docker0 -j DOCKER
+-A DOCKER-CT -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A DOCKER-FORWARD -j DOCKER-CT
+-A DOCKER-FORWARD -j DOCKER-BRIDGE
+-A DOCKER-FORWARD -i docker0 -j ACCEPT
+COMMIT
+"""
+
+
+def test_a_newer_engines_chains() -> None:
+    rules = firewall.parse(ENGINE_28, 4)
+    published = Packet("tcp", 80, NEUTRAL[4], "172.17.0.2", "ens3", "docker0", 8080)
+    metadata = Packet("tcp", 80, "172.17.0.2", "169.254.169.254", "docker0", "ens3")
+    assert rules.reaches("FORWARD", "DOCKER-USER", published)
+    assert rules.fates("FORWARD", published) == {ACCEPT}
+    assert rules.fates("FORWARD", published._replace(port=81)) == {REFUSE}
+    assert rules.fates("FORWARD", metadata) == {ACCEPT}
+
+
+WORDS = st.sampled_from([
+    "-A", "\n-A INPUT", "\n-A A", "FORWARD", "DOCKER-USER", "A", "-j", "-g", "-j A", "-j ACCEPT", "-j DROP", "RETURN",
+    "-j LOG", "!", "-p", "tcp", "-s", "10.0.0.0/8", "::/0", "x", "-d", "-i", "e+", "-o", "lo", "-m", "--dport", "80",
+    "1:", ":9", "1,x", "--ctstate", "NEW,DNAT", "--ctorigdstport", "--comment", '"a b"', "\n",
+    "-j DNAT --to-destination 1.2.3.4:5", "\n*nat\n", "\n*filter\n", "\n:INPUT DROP", "\n:A -", "COMMIT", "\n[1:2]", "#", "'"])
+
+
+@settings(max_examples=500)
+@given(st.lists(WORDS, max_size=60).map(" ".join).map(lambda text: text.replace("\n ", "\n")) | st.text())
+def test_whatever_is_read_a_packet_has_a_fate_or_it_is_no_ruleset(text: str) -> None:
+    try:
+        ruleset = firewall.parse(text, 4)
+    except ValueError:
+        return
+    assert ruleset.fates("INPUT", arriving(80)) <= {ACCEPT, REFUSE}
+    assert ruleset.fates("INPUT", arriving(80)) != set()
+    ruleset.reaches("FORWARD", "DOCKER-USER", arriving(80))
+    list(firewall.redirects(ruleset, []))
