@@ -196,7 +196,8 @@ WORDS = st.sampled_from([
     "-A", "\n-A INPUT", "\n-A A", "FORWARD", "DOCKER-USER", "A", "-j", "-g", "-j A", "-j ACCEPT", "-j DROP", "RETURN",
     "-j LOG", "!", "-p", "tcp", "-s", "10.0.0.0/8", "::/0", "x", "-d", "-i", "e+", "-o", "lo", "-m", "--dport", "80",
     "1:", ":9", "1,x", "--ctstate", "NEW,DNAT", "--ctorigdstport", "--comment", '"a b"', "\n",
-    "-j DNAT --to-destination 1.2.3.4:5", "\n*nat\n", "\n*filter\n", "\n:INPUT DROP", "\n:A -", "COMMIT", "\n[1:2]", "#", "'"])
+    "-j DNAT --to-destination 1.2.3.4:5", "\n*nat\n", "\n*filter\n", "\n:INPUT DROP", "\n:A -",
+    "COMMIT", "\n[1:2]", "#", "'"])
 
 
 @settings(max_examples=500)
