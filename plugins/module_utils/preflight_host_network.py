@@ -8,6 +8,7 @@ import ipaddress
 import json
 import os
 import re
+import time
 from typing import Any, Collection, Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from . import preflight_host_firewall as firewall
@@ -70,20 +71,32 @@ NO_FILTERS = Filters({}, {}, (), False, {}, ())
 
 # Reading -------------------------------------------------------------------------------------------------------------
 
-def read_processes() -> Dict[int, Process]:
-    found = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open("/proc/%s/status" % pid, encoding="utf-8", errors="replace") as file:
-                fields = dict(line.split(":", 1) for line in file if ":" in line)
-            with open("/proc/%s/cgroup" % pid, encoding="utf-8", errors="replace") as file:
-                inside = _CONTAINER.search(file.read())
-        except OSError:
-            continue  # it has ended meanwhile
-        # Real, effective, saved, file system: the effective one counts.
-        found[int(pid)] = Process(fields["Name"].strip(), fields["Uid"].split()[1] == "0",
-                                  inside.group(1) if inside else "")
-    return found
+def read_processes(patience: float = 3) -> Dict[int, Process]:
+    found = {int(pid): _process(int(pid)) for pid in filter(str.isdigit, os.listdir("/proc"))}
+    deadline = time.monotonic() + patience
+    for pid in found:
+        # What Docker starts in a container, such as a health check, is root until its own program begins.
+        while _is_starting(found[pid]) and time.monotonic() < deadline:
+            time.sleep(0.02)
+            found[pid] = _process(pid)
+    return {pid: process for pid, process in found.items() if process is not None}
+
+
+def _process(pid: int) -> Optional[Process]:
+    """None when it has ended."""
+    try:
+        with open("/proc/%d/status" % pid, encoding="utf-8", errors="replace") as file:
+            fields = dict(line.split(":", 1) for line in file if ":" in line)
+        with open("/proc/%d/cgroup" % pid, encoding="utf-8", errors="replace") as file:
+            inside = _CONTAINER.search(file.read())
+    except OSError:
+        return None
+    # Real, effective, saved, file system: the effective one counts.
+    return Process(fields["Name"].strip(), fields["Uid"].split()[1] == "0", inside.group(1) if inside else "")
+
+
+def _is_starting(process: Optional[Process]) -> bool:
+    return process is not None and process.root and process.container != "" and process.name.startswith("runc:[")
 
 
 def read_sockets() -> List[Socket]:

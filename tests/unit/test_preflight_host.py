@@ -511,6 +511,17 @@ def test_gathering_without_docker_or_root_raises_nothing() -> None:
     assert {one.id for one in found if one.status == UNKNOWN} >= UNREAD["containers"]
 
 
+def test_what_docker_is_about_to_start_is_not_root_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    starting = network.Process("runc:[2:INIT]", True, "a" * 64)
+    seen = iter([starting, starting, starting._replace(name="node", root=False)])
+    monkeypatch.setattr(network.os, "listdir", lambda _path: ["7"])
+    monkeypatch.setattr(network, "_process", lambda _pid: next(seen))
+    assert network.roots(network.read_processes()) == {}
+    # One that only calls itself so is found out.
+    monkeypatch.setattr(network, "_process", lambda _pid: starting)
+    assert network.roots(network.read_processes(0.1)) == {"a" * 64: {"runc:[2:INIT]"}}
+
+
 def test_no_value_of_an_environment_is_kept() -> None:
     kept = inspected({"Config": {"Env": ["DB_PASSWORD=hunter2"]}})
     assert "hunter2" not in repr(kept)
