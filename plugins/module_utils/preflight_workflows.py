@@ -19,7 +19,8 @@ from .preflight_workflows_graph import Edge, Graph, mapping
 from .preflight_workflows_guard import Check
 from .preflight_workflows_rules import DEFECTS, RULES
 
-_LARGEST = 16 << 20
+# No workflow that a person drew is larger; one that is would take too long to judge.
+_LARGEST, _MOST_NODES = 16 << 20, 1000
 _SERVICE = "n8n"
 _NOTES = ("open-when-empty", "in-url", "ignores-case")
 _ENVIRONMENT = re.compile(r"(?:\$|\bprocess\.)env\b(?:\s*\??\.\s*([A-Za-z_]\w*)"
@@ -80,49 +81,51 @@ def judge(world: World, env_blocked: Optional[bool]) -> List[Finding]:
         found.append(whole.unread(world.error, shown(world.directory)).at(_SERVICE, world.directory))
     if not world.files and not world.error:
         found.append(whole.finding("empty", shown(world.directory)).at(_SERVICE, world.directory))
+    judged = False
     for file in world.files:
-        found.extend(_judge_file(file, env_blocked))
-    return with_passes(RULES if world.files else {whole.id: whole}, found)
+        workflows, problems = _parse(file)
+        found.extend(problems)
+        judged = judged or bool(workflows)
+        for workflow in workflows:
+            found.extend(_Judge(file, workflow, env_blocked).findings())
+    return with_passes(RULES if judged else {whole.id: whole}, found)
 
 
-def _judge_file(file: File, env_blocked: Optional[bool]) -> List[Finding]:
+def _parse(file: File) -> Tuple[List[Dict[str, Any]], List[Finding]]:
+    """The workflows of a file, and what else is in it or wrong with it."""
     rule, subject = RULES["workflow-file"], shown(os.path.basename(file.path))
     if file.error:
-        return [rule.unread(file.error, subject).at(_SERVICE, file.path)]
+        return [], [rule.unread(file.error, subject).at(_SERVICE, file.path)]
     try:
         document = json.loads(file.text, parse_constant=_no_constant)
     except RecursionError:
-        return [rule.finding("not-json", subject, error="nested too deep").at(_SERVICE, file.path)]
+        return [], [rule.finding("not-json", subject, error="nested too deep").at(_SERVICE, file.path)]
     except ValueError as error:
         reason, line = getattr(error, "msg", "it holds what is no number"), getattr(error, "lineno", None)
-        return [rule.finding("not-json", subject, error=reason).at(_SERVICE, file.path, line)]
-    workflows = list(_workflows(document))
-    if not workflows:
-        return _no_workflow(file, document)
-    return [finding for workflow in workflows for finding in _Judge(file, workflow, env_blocked).findings()]
+        return [], [rule.finding("not-json", subject, error=reason).at(_SERVICE, file.path, line)]
+    entries = _entries(document)
+    others = [entry for entry in entries if not graphs.is_workflow(entry)]
+    found = _something_else(file, others) if others or not entries else []
+    return [entry for entry in entries if graphs.is_workflow(entry)], found
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-def _workflows(document: Any) -> Iterator[Dict[str, Any]]:
-    """A workflow, a list of them, or one or more inside what a program wrapped around them."""
-    if graphs.is_workflow(document):
-        yield document
-    elif isinstance(document, list):
-        yield from (entry for entry in document if graphs.is_workflow(entry))
-    elif isinstance(document, dict):
-        for key in ("workflows", "workflow", "data"):
-            inner = document.get(key)
-            yield from _workflows(inner if isinstance(inner, list) else [inner])
+def _entries(document: Any) -> List[Any]:
+    """What a file holds: one thing, a list of them, or what a program wrapped around them."""
+    if isinstance(document, dict) and not graphs.is_workflow(document):
+        wrapped = [document[key] for key in ("workflows", "workflow", "data")
+                   if isinstance(document.get(key), list) or graphs.is_workflow(document.get(key))]
+        document = wrapped[0] if wrapped else document
+    return document if isinstance(document, list) else [document]
 
 
-def _no_workflow(file: File, document: Any) -> List[Finding]:
-    """A file of something else; credentials among it are the worst."""
+def _something_else(file: File, others: List[Any]) -> List[Finding]:
+    """What is in a file and is no workflow; credentials are the worst."""
     subject = shown(os.path.basename(file.path))
-    entries = [mapping(entry) for entry in (document if isinstance(document, list) else [document])]
-    credentials = [entry for entry in entries if "data" in entry and isinstance(entry.get("type"), str)]
+    credentials = [entry for entry in map(mapping, others) if "data" in entry and isinstance(entry.get("type"), str)]
     rule = RULES["workflow-file"]
     found = [rule.finding("credentials" if credentials else "not-workflow", subject).at(_SERVICE, file.path)]
     if any(isinstance(entry["data"], dict) and entry["data"] for entry in credentials):
@@ -139,6 +142,9 @@ class _Judge:
         self.name = shown(name) if isinstance(name, str) and name else shown(os.path.basename(file.path))
 
     def findings(self) -> List[Finding]:
+        if len(self.workflow["nodes"]) > _MOST_NODES:
+            return [RULES["workflow-file"].unread("more than %d nodes" % _MOST_NODES, self.name).at(_SERVICE,
+                                                                                                    self.file.path)]
         graph = graphs.read(self.workflow)
         if graph is None:
             return [self.say("workflow-file", "malformed", ""), *self.literals()]
@@ -182,7 +188,7 @@ class _Judge:
             if state in ("sound", "no-credential"):
                 continue
             called |= graphs.all_of(graph, [name])
-            acting = graphs.effects(graph, graphs.reach(graph, [name], lambda edge: edge.source in checks))
+            acting = _acting_around(graph, graph.nodes[name], checks)
             around.update(acting)
             if acting and state:
                 yield self.defect("bypassed", name, state, effects=_listed(acting))
@@ -255,6 +261,14 @@ class _Judge:
 
 def _is_cut(checks: Mapping[str, Check], edge: Edge) -> bool:
     return edge.source in checks and edge.output in checks[edge.source].guarded
+
+
+def _acting_around(graph: Graph, entry: graphs.Node, checks: Mapping[str, Check]) -> List[str]:
+    """What acts and can be reached from an entry without coming to a check of its calls."""
+    if graphs.resumes_by_call(entry):
+        # A check of the first call tells nothing of the call that resumes.
+        checks = {name: check for name, check in checks.items() if check.callers <= {entry.name}}
+    return graphs.effects(graph, graphs.reach(graph, [entry.name], lambda edge: edge.source in checks))
 
 
 def _kind_of_entry(node: graphs.Node) -> str:

@@ -38,7 +38,8 @@ _TELLING = ("any", "self", "empty", "both-request", "empty-value", "blank", "var
 
 
 class Origin(NamedTuple):
-    """Where a value comes from: the request (a path), env, process or vars (a name), a const, hmac, nowhere, opaque."""
+    """Where a value comes from: the request (a path; value is the trigger that took it), env, process or vars (a name),
+    a const, hmac, nowhere, opaque."""
 
     kind: str
     path: Tuple[str, ...] = ()
@@ -52,6 +53,8 @@ class Formula(NamedTuple):
     parts: Tuple[Formula, ...] = ()
     defect: str = ""
     notes: FrozenSet[str] = frozenset()
+    # The triggers whose calls are looked at.
+    callers: FrozenSet[str] = frozenset()
 
 
 class Check(NamedTuple):
@@ -62,6 +65,8 @@ class Check(NamedTuple):
     # Why the others are open, as far as it is known for an output; None is every other output.
     why: Mapping[Optional[int], str]
     notes: FrozenSet[str]
+    # The triggers whose calls it looks at.
+    callers: FrozenSet[str] = frozenset()
 
     def reason(self, output: int) -> str:
         return self.why.get(output, self.why[None])
@@ -105,7 +110,8 @@ def examine(graph: Graph, node: Node, env_blocked: Optional[bool]) -> Optional[C
         else:
             why[port] = next((defect for defect in _TELLING if defect in defects[port]), "unproven")
     notes = frozenset(note for formula in outputs.values() for note in _notes(formula))
-    return Check(frozenset(implied - {port for port in why if port is not None}), why, notes)
+    callers = frozenset(caller for formula in outputs.values() for caller in _callers(formula))
+    return Check(frozenset(implied - {port for port in why if port is not None}), why, notes, callers)
 
 
 def _leak(node: Node, port: int) -> str:
@@ -149,6 +155,10 @@ def _defects(formula: Formula) -> List[str]:
 
 def _notes(formula: Formula) -> Set[str]:
     return set(formula.notes).union(*(_notes(part) for part in formula.parts))
+
+
+def _callers(formula: Formula) -> Set[str]:
+    return set(formula.callers).union(*(_callers(part) for part in formula.parts))
 
 
 def _unrelated(formula: Formula) -> Formula:
@@ -321,7 +331,7 @@ class _Reader:
             notes.add("in-url")
         if any(origin.path[0] == "headers" and origin.path[-1] != origin.path[-1].lower() for origin in asked):
             notes.add("header-case")
-        return Formula("match", notes=frozenset(notes))
+        return Formula("match", notes=frozenset(notes), callers=frozenset(origin.value for origin in asked))
 
     def origins(self, tree: Tree) -> Set[Origin]:
         """Where a value comes from, over every way that leads to this node."""
@@ -360,7 +370,7 @@ class _Reader:
             return {Origin("opaque")}
         seen.add((node.name, field))
         if graphs.is_entry(node):
-            return {Origin("request", field)}
+            return {Origin("request", field, node.name)}
         if graphs.is_inside(node) and not node.disabled:
             return set()
         if graphs.is_transparent(node):

@@ -166,6 +166,22 @@ def test_decrypted_credentials_are_secrets() -> None:
     assert failures(of_text(json.dumps(export))) == {"workflow-file", "workflow-secret-literal"}
 
 
+def test_every_workflow_of_a_list_counts_and_so_does_what_is_none() -> None:
+    good, bad = json.loads(GUARDED), json.loads((CORPUS / "bad" / "workflow-unguarded" / "straight.json").read_text())
+    assert failures(of_text(json.dumps([good, bad]))) == {"workflow-unguarded"}
+    assert failures(of_text(json.dumps({"workflows": [good, {"name": "other"}]}))) == {"workflow-file"}
+
+
+def test_rules_that_had_nothing_to_judge_do_not_pass() -> None:
+    assert [finding.id for finding in of_text("{")] == ["workflow-file"]
+
+
+def test_a_workflow_of_very_many_nodes_is_not_judged() -> None:
+    nodes = [{"name": str(number), "type": "n8n-nodes-base.webhook"} for number in range(1001)]
+    assert {finding.status for finding in of_text(json.dumps({"nodes": nodes, "connections": {}}))
+            if finding.id == "workflow-file"} == {UNKNOWN}
+
+
 @pytest.mark.parametrize(("value", "name", "secret"), [
     ("Bearer 3f9c1d7e5b2a48c6", "value", True), ("=Bearer {{ $json.token }}", "Authorization", False),
     ("Bearer YOUR_TOKEN_HERE", "Authorization", False), ("hunter22", "password", True), ("", "password", False),
