@@ -75,19 +75,20 @@ def rules_text(name: str, lines: Sequence[str]) -> str:
 
 def in_force(live: str, name: str, lines: Sequence[str]) -> bool:
     """Whether the kernel's rules, as `iptables-save` tells them, are these, and in front."""
-    return own_lines(live, name) == jumps(name) + list(lines) and "-A FORWARD -j DOCKER-USER" in live.splitlines()
+    return own_lines(live, name) == jumps(name) + list(lines)
 
 
 def jumps(name: str) -> List[str]:
+    """What leads to the two chains; each is the first rule of its chain. Docker makes the first of them, too."""
     prefix = chain_prefix(name)
-    return [f"-A DOCKER-USER -j {prefix}-FORWARD", f"-A INPUT -j {prefix}-INPUT"]
+    return ["-A FORWARD -j DOCKER-USER", f"-A DOCKER-USER -j {prefix}-FORWARD", f"-A INPUT -j {prefix}-INPUT"]
 
 
 def own_lines(live: str, name: str) -> List[str]:
     """Of the kernel's rules those of the two chains, after the jumps to them as far as these are in front."""
     lines, prefix = live.splitlines(), chain_prefix(name)
     first = [next((line for line in lines if line.startswith(f"-A {chain} ")), "")
-             for chain in ("DOCKER-USER", "INPUT")]
+             for chain in ("FORWARD", "DOCKER-USER", "INPUT")]
     return [line for line in first if line in jumps(name)] + [
         line for chain in ("FORWARD", "INPUT") for line in lines if line.startswith(f"-A {prefix}-{chain} ")]
 

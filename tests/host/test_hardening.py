@@ -179,6 +179,14 @@ def test_only_public_ports_reach_containers_and_no_container_reaches_the_metadat
     assert opens(host, HERE, PUBLISHED, f"docker exec test-{OTHER_BRIDGE}")
     assert opens(host, "127.0.0.1", PUBLISHED, "") and opens(host, HERE, 22)
 
+    # Somebody's rule that comes before Docker's chain.
+    host.check_output("iptables -I FORWARD -o docker0 -j ACCEPT")
+    assert opens(host, HERE, PUBLISHED)
+    soft().expect_success()
+    host.check_output("iptables -S FORWARD | grep -qxF -e '-A FORWARD -o docker0 -j ACCEPT'")
+    assert not opens(host, HERE, PUBLISHED)
+    host.check_output("iptables -D FORWARD -o docker0 -j ACCEPT")
+
     soft([PUBLISHED]).expect_success()
     assert opens(host, HERE, PUBLISHED) and not opens(host, HERE, OTHER_BRIDGE)
     assert_all_healthy(host)

@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.coinpilot.ops.plugins.module_utils import hardening, hardening_firewall, hardening_ssh
+from ansible_collections.coinpilot.ops.plugins.module_utils import (
+    hardening,
+    hardening_firewall,
+    hardening_ssh,
+    preflight_host_sshd,
+)
 from ansible_collections.coinpilot.ops.plugins.module_utils.hardening import HardeningError, Wanted, World
 from ansible_collections.coinpilot.ops.plugins.module_utils.hardening_ssh import Login
 
@@ -62,7 +67,7 @@ authenticationmethods any
 
 def hardened(live: str, family: hardening_firewall.Family = IPV4) -> str:
     lines = live.splitlines()
-    for jump in hardening_firewall.jumps("coinpilot"):
+    for jump in hardening_firewall.jumps("coinpilot")[1:]:
         chain = jump.split()[1]
         first = next(number for number, line in enumerate(lines) if line.startswith((f"-A {chain} ", "COMMIT")))
         lines.insert(first, jump)
@@ -122,6 +127,7 @@ def test_in_force_means_all_rules_and_in_front() -> None:
     live = hardened(LIVE)
     assert hardening_firewall.in_force(live, "coinpilot", rules)
     for changed in (LIVE, live.replace(rules[3] + "\n", ""), live.replace("-A FORWARD -j DOCKER-USER\n", ""),
+                    live.replace("-A FORWARD -j DOCKER-USER\n", "-A FORWARD -j ACCEPT\n-A FORWARD -j DOCKER-USER\n"),
                     live.replace("-A DOCKER-USER -j COINPILOT-FORWARD", "-A DOCKER-USER -j RETURN\n"
                                  "-A DOCKER-USER -j COINPILOT-FORWARD"),
                     live.replace("-A INPUT -j COINPILOT-INPUT\n", "")):
@@ -161,6 +167,12 @@ def test_what_the_server_says_is_compared_with_what_is_wanted() -> None:
     assert hardening_ssh.differing(hardening_ssh.effective(said)) == {}
     other = said.replace("passwordauthentication no", "passwordauthentication yes")
     assert hardening_ssh.differing(hardening_ssh.effective(other)) == {"PasswordAuthentication": "yes"}
+
+
+def test_the_settings_are_those_that_the_preflight_asks_for() -> None:
+    wanted = {key.lower(): value for key, value in hardening_ssh.SETTINGS.items()}
+    assert wanted.keys() == preflight_host_sshd._GOOD.keys()
+    assert all(value in preflight_host_sshd._GOOD[key] for key, value in wanted.items())
 
 
 def process(proc: Path, pid: int, parent: int, *environ: str) -> None:

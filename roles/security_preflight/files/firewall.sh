@@ -20,8 +20,9 @@ has() { # LINE
 put() { # FILE
     # Docker makes this chain, and keeps what it finds there. At boot Docker comes later.
     has '-N DOCKER-USER' || echo ':DOCKER-USER - [0:0]'
-    has '-A FORWARD -j DOCKER-USER' || echo '-I FORWARD -j DOCKER-USER'
     sed '/^\*filter$/d; /^COMMIT$/d' "$1"
+    delete_jumps FORWARD DOCKER-USER
+    echo '-I FORWARD -j DOCKER-USER'
     delete_jumps DOCKER-USER "$name-FORWARD"
     echo "-I DOCKER-USER -j $name-FORWARD"
     delete_jumps INPUT "$name-INPUT"
