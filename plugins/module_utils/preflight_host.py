@@ -131,5 +131,3 @@ def _own_paths(description: Mapping[str, Any]) -> List[str]:
     """Where this stack's secrets and backups lie: as sensitive as the system's own directories."""
     return [os.path.join(description["directory"], ".env"), description["backup_directory"],
             description["state_directory"]]
-
-

@@ -418,5 +418,3 @@ def _reaches(scene: Scene, network: Network, family: int, address: str, port: in
     packets = [Packet("tcp", port, _container_address(network, family), address, network.interface, way)
                for way in scene.ways_out or [""]]
     return any(firewall.fates(rulesets, "FORWARD", packet) != {REFUSE} for packet in packets)
-
-
