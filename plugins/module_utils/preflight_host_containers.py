@@ -17,7 +17,7 @@ from . import preflight_compose_paths as paths
 from .engine import Engine, EngineError
 from .findings import Finding
 from .preflight_compose_common import undoubled, variables
-from .preflight_compose_isolation import capability, is_root
+from .preflight_compose_isolation import capability, is_root, security_option
 from .preflight_compose_mounts import volume_devices
 from .preflight_compose_rules import HARMLESS
 from .preflight_host_rules import RULES
@@ -200,8 +200,9 @@ def _limits_of(options: Iterable[str], dropped: Iterable[str], read_only: Any) -
 
 
 def _unconfined(option: str) -> str:
-    option = option.replace(":", "=", 1)
-    return option if option.endswith("=unconfined") or option == "label=disable" else ""
+    key, value = security_option(option)
+    off = value in ("disable", "type:spc_t", "type:unconfined_t") if key == "label" else value == "unconfined"
+    return "%s=%s" % (key, value) if off else ""
 
 
 # What the file says --------------------------------------------------------------------------------------------------

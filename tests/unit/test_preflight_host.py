@@ -254,6 +254,8 @@ UNSAFE: list[tuple[str, Callable[[Safe], None], tuple[str, str, str]]] = [
     ("another container's processes", stray({"HostConfig": {"PidMode": "container:x"}}),
      (FAIL, "host-privilege", "stray")),
     ("no seccomp", stray({"HostConfig": {"SecurityOpt": ["seccomp=unconfined"]}}), (FAIL, "host-privilege", "stray")),
+    ("no SELinux, in the old form", stray({"HostConfig": {"SecurityOpt": ["label:type:spc_t"]}}),
+     (FAIL, "host-privilege", "stray")),
     ("open /proc", stray({"HostConfig": {"MaskedPaths": []}}), (FAIL, "host-privilege", "stray")),
     ("a disk", stray({"HostConfig": {"Devices": [{"PathOnHost": "/dev/sda"}]}}), (FAIL, "host-privilege", "stray")),
     ("a capability that the file does not give", n8n({"HostConfig": {"CapAdd": ["NET_BIND_SERVICE"]}}),
