@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 
 from . import findings, preflight_compose_lines, preflight_compose_n8n, preflight_compose_render
 from .findings import Finding
-from .preflight_compose_common import Found, Path, mapping, undoubled
+from .preflight_compose_common import Found, Path, mapping, origin, undoubled
 from .preflight_compose_engine import judge_engine
 from .preflight_compose_images import judge_images
 from .preflight_compose_isolation import judge_isolation
@@ -56,8 +56,18 @@ def gather(files: Sequence[str], env_file: str) -> World:
         project = mapping(_as_written(resolved.project, sources))
         unread = next((source.path for source in sources if source.root.value is None), "")
     available = resolved.project is not None or preflight_compose_render.available()
-    return World(tuple(chosen), resolved.project, project, resolved.error, available, referenced(project or {}),
-                 resolved.unset, _host(chosen, env_file, resolved.project or {}), sources, unread)
+    needed = {name: places for name, places in referenced(project or {}).items()
+              if resolved.project is None or _is_from_env_file(name, places, values, resolved.unset)}
+    return World(tuple(chosen), resolved.project, project, resolved.error, available, needed, resolved.unset,
+                 _host(chosen, env_file, resolved.project or {}), sources, unread)
+
+
+def _is_from_env_file(name: str, places: Sequence[str], values: Mapping[str, str], unset: Sequence[str]) -> bool:
+    """Whether `.env` has to have a variable. What is not there and was missed by nobody, an include's own file sets.
+
+    Of a secret that is made from a variable Compose says nothing until it is used.
+    """
+    return name in values or name in unset or any(place.startswith("secrets.") for place in places)
 
 
 def _as_written(value: Any, sources: Sequence[Source], path: Path = ()) -> Any:
@@ -92,7 +102,7 @@ def judge(world: World, policy: Mapping[str, Any]) -> List[Finding]:
         case = "refused" if world.available else "unavailable"
         return [RULES["compose-render"].finding(case, reason=world.error).at(file=next(iter(world.files), ""))]
     project = undoubled(world.resolved)
-    found = [_placed(each, world) for each in _judge(world, project, policy)]
+    found = _once([_placed(each, world) for each in _judge(world, project, policy)])
     return findings.with_passes(RULES, found)
 
 
@@ -117,15 +127,23 @@ def _judge(world: World, project: Mapping[str, Any], policy: Mapping[str, Any]) 
         yield Found(finding, "", ())
 
 
+def _once(found: Sequence[Finding]) -> List[Finding]:
+    """Without what is said of a hook and of the service that it has it from."""
+    said = {(each.id, each.place.service, each.subject, each.seen) for each in found}
+    return [each for each in found if " pre_start" not in each.subject
+            or (each.id, each.place.service, each.subject.replace(" pre_start", "", 1), each.seen) not in said]
+
+
 def _placed(found: Found, world: World) -> Finding:
     of_project = "" if found.path else next(iter(world.files), "")
-    file, line = preflight_compose_lines.find(world.sources, found.path) or (of_project, None)
-    return found.finding.at(found.service, file, line)
+    service, path = origin(found.service, found.path)
+    file, line = preflight_compose_lines.find(world.sources, path) or (of_project, None)
+    return found.finding.at(service, file, line)
 
 
 def _judge_render(world: World, project: Mapping[str, Any]) -> Iterator[Found]:
     rule = RULES["compose-render"]
-    if not mapping(project.get("services")):
+    if not mapping(project.get("services")) and not mapping(project.get("jobs")):
         yield Found(rule.finding("empty"), "", ())
     for name in world.unset:
         yield Found(rule.finding("unset", name, name=name), "", ())

@@ -25,8 +25,31 @@ def services(project: Mapping[str, Any]) -> Iterator[Tuple[str, Dict[str, Any]]]
         yield name, mapping(service)
 
 
+def containers(project: Mapping[str, Any]) -> Iterator[Tuple[str, Dict[str, Any]]]:
+    """Whatever becomes a container: services, jobs, and the hooks that run in one of their own before a start.
+
+    A hook has from its service what it does not say itself; Compose writes that out. The names of hooks and jobs have a
+    space in them, as no service's has: "app pre_start", "job nightly"; see ``origin``.
+    """
+    for name, service in services(project):
+        yield name, service
+        for hook in listed(service.get("pre_start")):
+            yield "%s pre_start" % name, mapping(hook)
+    for name, job in mapping(project.get("jobs")).items():
+        yield "job %s" % name, mapping(job)
+
+
+def origin(name: str, path: Path) -> Tuple[str, Path]:
+    """The service or job that a container of ``containers`` belongs to, and the path of something in it."""
+    first, space, second = name.partition(" ")
+    if not space:
+        return name, path
+    owner, start = (second, ("jobs", second)) if first == "job" else (first, ("services", first, second))
+    return owner, (*start, *path[2:]) if path[:2] == ("services", name) else path
+
+
 def hooks(service: Mapping[str, Any]) -> Iterator[Tuple[str, Dict[str, Any]]]:
-    """The commands that Compose runs in the container after it starts and before it stops."""
+    """The commands that Compose runs in the running container. (What runs before it is a container of its own.)"""
     for kind in ("post_start", "pre_stop"):
         for hook in listed(service.get(kind)):
             yield kind, mapping(hook)

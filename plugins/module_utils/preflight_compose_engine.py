@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any, Iterator, Mapping
 
-from .preflight_compose_common import Found, services, true, variables, words
+from .preflight_compose_common import Found, containers, true, variables, words
 from .preflight_compose_rules import RULES
 
 _VARIABLES = ("DOCKER_HOST", "CONTAINER_HOST", "CONTAINERD_ADDRESS", "BUILDKIT_HOST")
@@ -18,7 +18,7 @@ _ARGUMENT = re.compile(r"(?:^|\s)(?:-H|--host)(?:[\s=]+)?(?:tcp|unix|fd|npipe|ss
 
 def judge_engine(project: Mapping[str, Any]) -> Iterator[Found]:
     rule = RULES["compose-docker-socket"]
-    for name, service in services(project):
+    for name, service in containers(project):
         if true(service.get("use_api_socket")):
             yield Found(rule.finding("api", name), name, ("services", name, "use_api_socket"))
         for key, value in variables(service.get("environment")).items():

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any, Iterator, List, Mapping, NamedTuple, Set
 
-from .preflight_compose_common import Found, listed, mapping, services
+from .preflight_compose_common import Found, containers, listed, mapping, services
 from .preflight_compose_rules import RULES
 
 _DIGEST = re.compile(r"[A-Za-z0-9+._-]+:[0-9a-fA-F]{32,}\Z")
@@ -47,7 +47,7 @@ def image(reference: Any) -> Image:
 
 def judge_images(project: Mapping[str, Any]) -> Iterator[Found]:
     rule, built = RULES["compose-image-unpinned"], built_images(project)
-    for name, service in services(project):
+    for name, service in containers(project):
         reference = service.get("image")
         if reference and not (str(reference) in built or service.get("pull_policy") == "never"):
             case = pinning(str(reference))

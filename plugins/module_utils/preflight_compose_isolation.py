@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any, Iterator, Mapping, Optional, Set, Tuple
 
-from .preflight_compose_common import Found, hooks, listed, mapping, services, true, variables
+from .preflight_compose_common import Found, containers, hooks, listed, mapping, services, true, variables
 from .preflight_compose_rules import HARMLESS, RULES
 
 _NAMESPACES = (("pid", "pid"), ("ipc", "ipc"), ("userns_mode", "userns"), ("uts", "uts"), ("cgroup", "cgroup"))
@@ -20,11 +20,14 @@ _GPU = re.compile(r"/dev/(dri|nvidia|kfd)|[^/].*=")
 
 def judge_isolation(project: Mapping[str, Any]) -> Iterator[Found]:
     """Everything but ports, mounts and networks."""
-    containers = container_names(project)
-    for name, service in services(project):
+    names = container_names(project)
+    for name, container in containers(project):
+        if container.get("provider"):
+            yield from _provider(name, container)
+            continue
         for judge in (_privileged, _confinement, _capabilities, _sysctls, _user, _devices):
-            yield from judge(name, service)
-        yield from _namespaces(name, service, containers)
+            yield from judge(name, container)
+        yield from _namespaces(name, container, names)
 
 
 def container_names(project: Mapping[str, Any]) -> Set[str]:
@@ -63,6 +66,14 @@ def _privileged(name: str, service: Mapping[str, Any]) -> Iterator[Found]:
     for entitlement in listed(build.get("entitlements")):
         if str(entitlement).strip().lower().startswith(("security.insecure", "device")):
             yield Found(rule.finding("build", name, how=entitlement), name, (*path, "build", "entitlements"))
+
+
+def _provider(name: str, service: Mapping[str, Any]) -> Iterator[Found]:
+    """What stands in for a container is a program that `up` runs on the host. Docker's own models are one, too."""
+    kind = str(mapping(service.get("provider")).get("type") or "")
+    if kind != "model":
+        yield Found(RULES["compose-privileged"].finding("provider", name, program=kind), name,
+                    ("services", name, "provider"))
 
 
 def security_option(text: Any) -> Tuple[str, str]:

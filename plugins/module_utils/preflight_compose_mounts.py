@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Iterator, List, Mapping, NamedTuple, Tuple
 
 from . import preflight_compose_paths as paths
-from .preflight_compose_common import Found, Path, listed, mapping, services, true
+from .preflight_compose_common import Found, Path, containers, listed, mapping, services, true
 from .preflight_compose_isolation import container_names
 from .preflight_compose_rules import RULES
 
@@ -23,7 +23,7 @@ class Mount(NamedTuple):
     target: str
     read_only: bool
     path: Path
-    # bind, volume, config or secret
+    # bind, npipe (a pipe on Windows), volume, config or secret
     kind: str = "bind"
     propagation: str = ""
 
@@ -43,7 +43,7 @@ class Host(NamedTuple):
 
 
 def mounts(project: Mapping[str, Any]) -> Iterator[Mount]:
-    for name, service in services(project):
+    for name, service in containers(project):
         for entry in map(mapping, listed(service.get("volumes"))):
             yield from _of_volume_entry(project, name, entry)
         for kind in ("configs", "secrets"):
@@ -75,7 +75,7 @@ def _of_volume_entry(project: Mapping[str, Any], name: str, entry: Mapping[str, 
     path = ("services", name, "volumes", target)
     if kind in ("bind", "npipe") and source:
         propagation = str(mapping(entry.get("bind")).get("propagation") or "")
-        yield Mount(name, source, target, read_only, path, propagation=propagation)
+        yield Mount(name, source, target, read_only, path, str(kind), propagation)
     elif kind == "volume" and source:
         volume = mapping(mapping(project.get("volumes")).get(source))
         for device, writable in volume_devices(volume):
@@ -102,7 +102,7 @@ def volume_devices(volume: Mapping[str, Any]) -> Iterator[Tuple[str, bool]]:
 
 def _judge_mount(mount: Mount, host: Host) -> Iterator[Found]:
     plain, real = host.both(mount.source)[0], host.both(mount.source)[-1]
-    holds_socket = paths.holds_engine_socket(plain) or paths.holds_engine_socket(real)
+    holds_socket = mount.kind == "npipe" or paths.holds_engine_socket(plain) or paths.holds_engine_socket(real)
     case = _sensitivity(mount, host, plain, real)
     if holds_socket:
         yield _found(mount, "compose-docker-socket", "mount")

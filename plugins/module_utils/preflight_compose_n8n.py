@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any, Iterator, Mapping, NamedTuple, Optional
 
-from .preflight_compose_common import Found, services, variables, words
+from .preflight_compose_common import Found, containers, variables, words
 from .preflight_compose_images import image
 from .preflight_compose_rules import RULES
 
@@ -53,12 +53,12 @@ def blocked(found: Instance) -> bool:
 
 def env_blocked(project: Mapping[str, Any]) -> Optional[bool]:
     """Whether every n8n of the project keeps its workflows from the environment; None: there is no n8n."""
-    found = [each for name, service in services(project) for each in [instance(name, service)] if each]
+    found = [each for name, service in containers(project) for each in [instance(name, service)] if each]
     return all(map(blocked, found)) if found else None
 
 
 def judge_n8n(project: Mapping[str, Any]) -> Iterator[Found]:
-    for name, service in services(project):
+    for name, service in containers(project):
         found = instance(name, service)
         if found is None:
             if BLOCK in variables(service.get("environment")):

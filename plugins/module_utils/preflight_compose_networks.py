@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator, List, Mapping, Tuple
 
-from .preflight_compose_common import Found, listed, mapping, services
+from .preflight_compose_common import Found, containers, listed, mapping
 from .preflight_compose_isolation import container_names, foreign_container
 from .preflight_compose_rules import RULES
 
@@ -22,7 +22,7 @@ def judge_networks(project: Mapping[str, Any]) -> Iterator[Found]:
     networks = {name: mapping(network) for name, network in mapping(project.get("networks")).items()}
     own = container_names(project)
     host, gateway = RULES["compose-network-host"], RULES["compose-gateway-mode"]
-    for name, service in services(project):
+    for name, service in containers(project):
         path = ("services", name)
         mode = str(service.get("network_mode") or "").strip()
         foreign = foreign_container(mode, own)

@@ -34,7 +34,7 @@ _IN_HOME = re.compile(r"/(home/[^/]+|root)(/\.[^/]+|\Z)")
 _SETTINGS = re.compile(r"\.env(\.(?!example|sample|template|dist|schema)[^/]*)?\Z")
 _LOGS = ("/var/log", "/run/log")
 _ENGINE_SOCKET = re.compile(r"(docker|docker\.raw|podman|containerd|crio|cri-dockerd|dockershim|buildkitd)"
-                            r"\.sock(\.ttrpc)?\Z|docker_engine\Z")
+                            r"\.sock(\.ttrpc)?\Z")
 _ENGINE_DIRECTORY = re.compile(r"/run(/(containerd|docker|k3s|buildkit|podman|crio)(/.*)?|"
                                r"/user(/[0-9]+(/(containerd|docker|podman)[^/]*)?)?)?\Z")
 

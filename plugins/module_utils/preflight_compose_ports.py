@@ -7,7 +7,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any, Collection, Dict, Iterator, List, Mapping, Tuple
 
-from .preflight_compose_common import Found, listed, mapping, services
+from .preflight_compose_common import Found, containers, listed, mapping
 from .preflight_compose_rules import RULES
 
 _HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
@@ -16,7 +16,7 @@ _HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 def judge_ports(project: Mapping[str, Any], public: Collection[int]) -> Iterator[Found]:
     """Ports published on anything but loopback, unless the policy allows them."""
     bound = _loopback_networks(project)
-    for name, service in services(project):
+    for name, service in containers(project):
         by_default = _loopback_by_default(service, bound)
         for key, ports in _grouped(service).items():
             address, protocol = key

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any, Iterator, Mapping, NamedTuple, Tuple
 
-from .preflight_compose_common import Found, Path, listed, mapping, services, variables, words
+from .preflight_compose_common import Found, Path, containers, listed, mapping, variables, words
 from .preflight_compose_images import image
 from .preflight_compose_rules import RULES
 
@@ -40,6 +40,8 @@ _ARGUMENTS: Tuple[Tuple[str, str, "re.Pattern[str]"], ...] = (
     ("trust", r".*", re.compile(r"-Expack\.security\.enabled=false|-Eplugins\.security\.disabled=true")),
     ("open", r".*", re.compile(r"--api\.insecure(=true|=1)?(?![=\w])", re.IGNORECASE)),
     ("open", r".*", re.compile(r"--(NotebookApp|ServerApp|IdentityProvider)\.(token|password)=(''|\"\")?(?=\s|\Z)")),
+    ("open", r"grafana.*", re.compile(
+        r"cfg:(default\.)?(auth\.anonymous\.enabled|users\.allow_sign_up)=(1|t|true|y|yes|on)\b", re.IGNORECASE)),
     ("open", r".*code-server.*", re.compile(r"--auth[= ]none\b")),
     ("open", r"prometheus.*", re.compile(r"--web\.enable-admin-api(?!=false)\b")),
     ("remote-control", r"prometheus.*", re.compile(r"--web\.enable-lifecycle(?!=false)\b")),
@@ -72,7 +74,7 @@ class Program(NamedTuple):
 
 
 def programs(project: Mapping[str, Any]) -> Iterator[Program]:
-    for name, service in services(project):
+    for name, service in containers(project):
         command = " ".join(words(service.get("entrypoint")) + words(service.get("command")))
         targets = tuple(str(mapping(entry).get("target") or "") for kind in ("volumes", "configs", "secrets")
                         for entry in listed(service.get(kind)))
@@ -123,7 +125,12 @@ def _postgres(program: Program) -> Iterator[Found]:
         yield _database(program, "trust", "POSTGRES_INITDB_ARGS")
     elif (_POSTGRES.match(program.image) and program.runs("postgres")
           and not program.given("POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD", "ALLOW_EMPTY_PASSWORD")):
-        yield _database(program, "none", "POSTGRES_PASSWORD")
+        yield _database(program, _missing(program, "POSTGRES_PASSWORD"), "POSTGRES_PASSWORD")
+
+
+def _missing(program: Program, *keys: str) -> str:
+    """A password that is there and empty was meant to be one. Without the key the image itself refuses to start."""
+    return "none" if any(key in program.environment for key in keys) else "absent"
 
 
 def _mysql(program: Program) -> Iterator[Found]:
@@ -138,8 +145,8 @@ def _mysql(program: Program) -> Iterator[Found]:
         yield _database(program, "trust", key)
     if _MYSQL.match(program.image) and program.runs("mysqld", "mariadbd", "mysqld_safe") and not (allowing or has_root):
         if not program.given("ALLOW_EMPTY_PASSWORD"):
-            prefix = "MARIADB_" if program.image == "mariadb" else "MYSQL_"
-            yield _database(program, "none", prefix + "ROOT_PASSWORD")
+            key = ("MARIADB_" if program.image == "mariadb" else "MYSQL_") + "ROOT_PASSWORD"
+            yield _database(program, _missing(program, key, "MYSQL_ROOT_PASSWORD"), key)
 
 
 def _redis(program: Program) -> Iterator[Found]:
@@ -167,7 +174,8 @@ def _grafana(program: Program) -> Iterator[Found]:
     key = "GF_SECURITY_ADMIN_PASSWORD"
     if program.text(key).lower() == "admin":
         yield _dashboard(program, "known", key)
-    elif re.match(r"grafana(-oss|-enterprise)?\Z", program.image) and not program.given(key):
+    elif re.match(r"grafana(-oss|-enterprise)?\Z", program.image) and not program.given(key) and (
+            "security.admin_password=" not in program.command):
         own_file = program.given("GF_PATHS_CONFIG") or any(
             target.rstrip("/") == "/etc/grafana" or target.startswith("/etc/grafana/grafana.ini")
             for target in program.targets)

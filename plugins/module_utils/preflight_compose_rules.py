@@ -77,6 +77,10 @@ PRIVILEGED = Rule(
         "build": Case(
             FAIL, Text("the build runs privileged ({how})", "빌드가 특권으로 실행됩니다({how})"),
             Text("Remove it from build", "build에서 지우세요")),
+        "provider": Case(
+            FAIL, Text("in place of a container, the program {program} is run on the host itself",
+                       "컨테이너 대신 호스트에서 직접 {program} 프로그램을 실행합니다"),
+            Text("Replace provider by an image", "provider 대신 이미지를 쓰세요")),
     },
     severity=CRITICAL,
     why=Text("A privileged container is root on the host: all devices, all capabilities, no confinement.",

@@ -66,6 +66,10 @@ DATABASE_TRUST = Rule(
         "known": Case(
             FAIL, Text("{key} is the one that everyone knows", "{key}이(가) 누구나 아는 기본값입니다"),
             Text("Set {key} from .env", ".env의 값으로 {key}을(를) 설정하세요")),
+        "absent": Case(
+            WARN, Text("{key} is not given: with an empty volume the image refuses to start",
+                       "{key}이(가) 없습니다. 빈 볼륨이면 이미지가 시작을 거부합니다"),
+            Text("Set {key} from .env", ".env의 값으로 {key}을(를) 설정하세요")),
     },
     severity=CRITICAL,
     why=Text("Any container of the network, and whoever takes one over, then reads and changes all data.",

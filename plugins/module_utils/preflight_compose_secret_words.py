@@ -48,6 +48,8 @@ _ELSEWHERE = re.compile(r"(\$__(file|env|vault)\{|\{\{|%[(s{A-Z]|vault:|op://|ss
                         r"(os|process|self|args|config|settings|env|ENV|sys)[.(\[]|getenv)")
 _USER_AND = re.compile(r"[A-Za-z0-9_.@-]+[:/][^\s:/]{3,}\Z")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@\"'?#]*:([^\s/@\"']+)@")
+# As Go's database drivers take it.
+_GO_ADDRESS = re.compile(r"(?:^|[\s\"'=])[^\s:/@\"'=]+:([^\s@\"']+)@(?:tcp6?|udp|unix)?\(")
 _ASSIGNMENT = re.compile(r"(?<![\w$.{-])-{0,2}([A-Za-z][\w.-]{0,80})[\"']?[ \t]*[=:]"
                          r"(?=[ \t]*[\"']?([^\s\"',;&|)}\]]+))")
 _OPTION = re.compile(r"(?<!\S)--?([A-Za-z][\w-]{2,80})[ \t]+[\"']?([^\s\"'-][^\s\"']*)")
@@ -130,7 +132,8 @@ def is_random(text: str) -> bool:
 
 def address_password(text: str) -> bool:
     """Whether an address in the text has a literal password."""
-    return any(VARIABLE not in password and not _is_elsewhere(password) for password in _ADDRESS.findall(text))
+    return any(VARIABLE not in password and not _is_elsewhere(password)
+               for pattern in (_ADDRESS, _GO_ADDRESS) for password in pattern.findall(text))
 
 
 def token(text: str) -> Optional[Text]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from . import preflight_compose_secret_words as look
-from .preflight_compose_common import Found, Path, listed, mapping, services
+from .preflight_compose_common import Found, Path, containers, listed, mapping, origin
 from .preflight_compose_rules import RULES
-from .preflight_compose_variables import VARIABLE, Template, template
+from .preflight_compose_variables import VARIABLE, Reference, Template, template
 
 _PAIRS = ("environment", "args", "labels", "annotations", "options", "driver_opts", "sysctls")
 _COMMANDS = ("command", "entrypoint", "test")
@@ -28,7 +28,7 @@ class Leaf(NamedTuple):
 
     @property
     def service(self) -> str:
-        return self.path[1] if self.path[:1] == ("services",) and len(self.path) > 1 else ""
+        return self.path[1] if self.path[:1] in (("services",), ("jobs",)) and len(self.path) > 1 else ""
 
 
 def leaves(value: Any, path: Path = (), name: str = "") -> Iterator[Leaf]:
@@ -92,7 +92,8 @@ def judge_secrets(raw: Mapping[str, Any], project: Mapping[str, Any]) -> Iterato
 def _users(project: Mapping[str, Any]) -> Dict[Path, List[str]]:
     """("configs", name) and the like -> the services that use it."""
     users: Dict[Path, List[str]] = {}
-    for name, service in services(project):
+    for container, service in containers(project):
+        name = origin(container, ())[0]
         for kind in ("configs", "secrets", "volumes"):
             for entry in listed(service.get(kind)):
                 source = entry.get("source") if isinstance(entry, dict) else str(entry).partition(":")[0]
@@ -112,8 +113,7 @@ def _hit(leaf: Leaf) -> Optional[look.Hit]:
     written = _of_text(leaf, parts)
     if written or not parts.references:
         return written
-    if any(_default_is_secret(leaf.name, each.name, each.word) for each in parts.all_references()
-           if each.operator not in ("", ":?", "?")):
+    if any(_is_secret_word(leaf.name, each) for each in parts.all_references()):
         return look.Hit("default", leaf.name)
     return look.Hit("default", leaf.name) if _of_text(leaf, parts.with_defaults()) else None
 
@@ -133,6 +133,9 @@ def _of_text(leaf: Leaf, parts: Template) -> Optional[look.Hit]:
     return look.Hit("literal", "%s (%s)" % (leaf.name, named)) if named else None
 
 
-def _default_is_secret(name: str, variable: str, word: Template) -> bool:
-    text = word.literal()
-    return VARIABLE not in text and (look.is_secret(name, text) or look.is_secret(variable, text))
+def _is_secret_word(name: str, reference: Reference) -> bool:
+    """Whether a default is a secret by the name it stands under, or by its variable's; an alternative by the first."""
+    text = reference.word.literal()
+    if reference.operator in ("", ":?", "?") or VARIABLE in text:
+        return False
+    return look.is_secret(name, text) or (reference.has_default and look.is_secret(reference.name, text))

@@ -123,6 +123,9 @@ CASES: Dict[str, Case] = {
     "privileged-variable": Case({"privileged": "${NO_SUCH_VARIABLE:-true}"}, ["compose-privileged"]),
     "privileged-start": Case({"post_start": [{"command": ["a"], "privileged": True}]}, ["compose-privileged"]),
     "privileged-stop": Case({"pre_stop": [{"command": ["a"], "privileged": True}]}, ["compose-privileged"]),
+    "privileged-before": Case({"pre_start": [{"command": ["a"], "privileged": True}]}, ["compose-privileged"]),
+    "privileged-provider": Case({"image": None, "provider": {"type": "sh"}, "cap_drop": None, "security_opt": None},
+                                ["compose-privileged"]),
     "privileged-build": Case({"build": {"context": ".", "privileged": True}}, ["compose-privileged"]),
     "privileged-insecure": Case({"build": {"context": ".", "entitlements": ["security.insecure"]}},
                                 ["compose-privileged"]),
@@ -151,6 +154,9 @@ CASES: Dict[str, Case] = {
     "socket-command": Case({"command": ["dockerd", "-H", "tcp://0.0.0.0:2375"]}, [SOCKET]),
     "socket-command-text": Case({"command": "dockerd --host=tcp://0.0.0.0:2376"}, [SOCKET]),
     "socket-endpoint": Case({"command": ["--providers.docker.endpoint=tcp://proxy:2375"]}, [SOCKET]),
+    "socket-before": Case({"pre_start": [{"command": ["a"], "volumes": ["/run/docker.sock:/s:ro"]}]}, [SOCKET]),
+    "socket-pipe": Case({"volumes": [{"type": "npipe", "source": "\\\\.\\pipe\\docker_engine", "target": "/p"}]},
+                        [SOCKET]),
     "socket-not": bind("/srv/app/docker", ),
     # Mounts
     "mount-root": bind("/", SENSITIVE, SOCKET),
@@ -288,6 +294,8 @@ CASES: Dict[str, Case] = {
     "secret-nested": env(SECRET, API_TOKEN="${DB_PASSWORD:-${RED:-a1b2c3d4e5}}"),
     "secret-url": env(SECRET, DATABASE_URL="postgres://user:hunter2@db:5432/x"),
     "secret-url-default": env(SECRET, DATABASE_URL="postgres://user:${NO_SUCH_VARIABLE:-hunter2}@db/x"),
+    "secret-go": env(SECRET, MYSQL_DSN="app:hunter2@tcp(db:3306)/app"),
+    "secret-told": env(IS_SET="${DB_PASSWORD:+set}", GO="app:${DB_PASSWORD}@tcp(db:3306)/app"),
     "secret-dollar": env(SECRET, DB_PASSWORD="$$ecret1234"),
     "secret-key": env(SECRET, APP_KEY="base64:3f9aK2mX8qLz7Rt5Vw1Yb6Nc4Pd0"),
     "secret-github": env(SECRET, SOMETHING="ghp_" + "a1B2" * 9),
@@ -335,13 +343,14 @@ CASES: Dict[str, Case] = {
     # Databases
     "db-trust": env(TRUST, image=POSTGRES, POSTGRES_HOST_AUTH_METHOD="trust"),
     "db-initdb": env(TRUST, image=POSTGRES, POSTGRES_PASSWORD="${DB_PASSWORD}", POSTGRES_INITDB_ARGS="--auth=trust"),
-    "db-none": env(TRUST, image=POSTGRES),
+    "db-none": env("?" + TRUST, image=POSTGRES),
     "db-empty": env(TRUST, image="timescale/timescaledb:2.24.0-pg15", POSTGRES_PASSWORD=""),
     "db-unset": env(TRUST, image=POSTGRES, POSTGRES_PASSWORD="${NO_SUCH_VARIABLE}"),
     "db-mysql-empty": env(TRUST, image=MYSQL, MYSQL_ALLOW_EMPTY_PASSWORD="yes"),
     "db-mysql-empty-no": env(TRUST, image=MYSQL, MYSQL_ALLOW_EMPTY_PASSWORD="no"),
     "db-mariadb-empty": env(TRUST, image="mariadb:11.4.2", MARIADB_ALLOW_EMPTY_ROOT_PASSWORD="1"),
-    "db-mysql-none": env(TRUST, image=MYSQL),
+    "db-mysql-none": env("?" + TRUST, image=MYSQL),
+    "db-mysql-blank": env(TRUST, image=MYSQL, MYSQL_ROOT_PASSWORD="${NO_SUCH_VARIABLE}"),
     "db-redis": Case({"image": "redis:7.4.0", "command": "redis-server --protected-mode no"}, [TRUST]),
     "db-mongo": env(TRUST, image="mongo:7.0.12"),
     "db-elastic": Case({"environment": {"xpack.security.enabled": "false"}}, [TRUST]),
@@ -376,6 +385,8 @@ CASES: Dict[str, Case] = {
                                    ["?" + DASHBOARD]),
     "dash-own-file": Case({"image": GRAFANA, "volumes": ["./grafana.ini:/etc/grafana/grafana.ini:ro"]},
                           ["?" + DASHBOARD]),
+    "dash-argument": Case({"image": GRAFANA, "command": ["cfg:auth.anonymous.enabled=true"], "environment": {
+        "GF_SECURITY_ADMIN_PASSWORD": "${DB_PASSWORD}"}}, [DASHBOARD]),
     "dash-ok": env(image=GRAFANA, GF_SECURITY_ADMIN_PASSWORD="${DB_PASSWORD}", GF_AUTH_ANONYMOUS_ENABLED="false",
                    GF_USERS_ALLOW_SIGN_UP="false"),
     "dash-file": env(image=GRAFANA, GF_SECURITY_ADMIN_PASSWORD__FILE="/run/secrets/grafana"),
@@ -448,6 +459,18 @@ def test_each_service_is_refused_for_what_is_wrong_with_it(name: str, found: Map
     assert failed == {rule for rule in wanted if not rule.startswith("?")}
     assert warned == {rule[1:] for rule in wanted if rule.startswith("?")}
     assert not [finding for finding in judged if finding.status == UNKNOWN]
+
+
+def test_a_job_is_judged_as_a_service_is(compose_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(compose_home))
+    job = {**SAFE, "image": "job", "privileged": True, "triggers": {"manual": True},
+           "environment": {"DB_PASSWORD": "hunter2"}}
+    (tmp_path / "c.json").write_text(json.dumps({"jobs": {"nightly": job}}, indent=1))
+    world = preflight_compose.gather([str(tmp_path / "c.json")], str(tmp_path / ".env"))
+    failed = [each for each in preflight_compose.judge(world, {}) if each.status == FAIL]
+    assert {each.id for each in failed} == {"compose-privileged", UNPINNED, SECRET}
+    assert {each.place.service for each in failed} == {"nightly"}
+    assert all(each.place.line for each in failed)
 
 
 def test_every_finding_of_a_service_has_a_line_within_it(found: Mapping[str, List[Finding]], directory: Path) -> None:
