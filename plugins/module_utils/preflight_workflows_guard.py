@@ -11,8 +11,9 @@ import re
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from . import preflight_workflows_graph as graphs
-from .preflight_workflows_expression import OPAQUE, Tree, parse, segments, steps, unwrap
+from .preflight_workflows_expression import OPAQUE, Tree, parse, segments, unwrap
 from .preflight_workflows_graph import Graph, Node, listing, mapping
+from .preflight_workflows_origin import Origin, origins
 
 SECRET_NAME = re.compile(r"secret|token|passw|passphrase|credential|signature|hmac|api[-_]?key|auth(?!or)"
                          r"|(?:\A|[-_])key\Z", re.IGNORECASE)
@@ -21,7 +22,6 @@ _SURELY_SECRET = re.compile(r"secret|passw|passphrase|signature|hmac|api[-_]?key
                             re.IGNORECASE)
 _MENTIONS = re.compile(r"\$env|\$vars|process\.env|secret|token|passw|signature|hmac|api[-_]?key|authoriz",
                        re.IGNORECASE)
-_READERS: Tuple[Tuple[Any, ...], ...] = (("item",), ("first", ()), ("last", ()), ("all", (), "0"))
 # The ways of authentication that a trigger knows, and the credential that each needs ("" none: n8n's own users).
 _BY_CALL = {"headerAuth": "httpHeaderAuth", "basicAuth": "httpBasicAuth", "jwtAuth": "jwtAuth"}
 _BY_PERSON = {"basicAuth": "httpBasicAuth", "n8nUserAuth": ""}
@@ -31,19 +31,10 @@ _AUTHENTICATIONS = {
     graphs.LANGCHAIN + "mcpTrigger": {"headerAuth": "httpHeaderAuth", "bearerAuth": "httpBearerAuth"}}
 _EQUAL = {"equal": True, "equals": True, "notEqual": False, "notEquals": False}
 _FILLED = ("isNotEmpty", "notEmpty")
-_DEEPEST = 100
+_DEEPEST = 60
 # Which defect is named where there are several.
 _TELLING = ("any", "self", "empty", "both-request", "empty-value", "blank", "variables", "several", "not-secret",
             "operation", "type", "fallback", "constant", "present-only", "no-request", "unproven")
-
-
-class Origin(NamedTuple):
-    """Where a value comes from: the request (a path; value is the trigger that took it), env, process or vars (a name),
-    a const, hmac, nowhere, opaque."""
-
-    kind: str
-    path: Tuple[str, ...] = ()
-    value: Any = None
 
 
 class Formula(NamedTuple):
@@ -285,6 +276,9 @@ class _Reader:
             return self.equality(tree.parts[0], tree.parts[1], tree.value[0] == "=")
         return self.filled(tree)
 
+    def origins(self, tree: Tree) -> Set[Origin]:
+        return origins(self.graph, self.node, tree)
+
     def equality(self, left: Tree, right: Tree, equal: bool) -> Formula:
         formula = self.match(unwrap(left), unwrap(right))
         return formula if equal else Formula("not", (formula,))
@@ -333,68 +327,6 @@ class _Reader:
             notes.add("header-case")
         return Formula("match", notes=frozenset(notes), callers=frozenset(origin.value for origin in asked))
 
-    def origins(self, tree: Tree) -> Set[Origin]:
-        """Where a value comes from, over every way that leads to this node."""
-        return self.origins_at(unwrap(tree), self.node, set())
-
-    def origins_at(self, tree: Tree, node: Node, seen: Set[Tuple[str, Tuple[str, ...]]]) -> Set[Origin]:
-        if tree.kind == "const":
-            return {Origin("const", value=tree.value)}
-        base, path = steps(tree)
-        if base == "$env" and len(path) == 1:
-            return {Origin("env", (str(path[0]),))}
-        if base == "$vars" and len(path) == 1:
-            return {Origin("vars", (str(path[0]),))}
-        if base == "process" and path[:1] == ["env"] and len(path) == 2:
-            return {Origin("process", (str(path[1]),))}
-        source, field = _field(base, path)
-        if field is None:
-            return {Origin("opaque")}
-        if source is None:
-            return self.arriving(node, field, seen)
-        if source not in self.graph.nodes:
-            return {Origin("nowhere")}
-        return self.leaving(self.graph.nodes[source], field, seen)
-
-    def arriving(self, node: Node, field: Tuple[str, ...], seen: Set[Tuple[str, Tuple[str, ...]]]) -> Set[Origin]:
-        found: Set[Origin] = set()
-        for edge in self.graph.entering.get(node.name, ()):
-            found |= self.leaving(self.graph.nodes[edge.source], field, seen)
-        return found
-
-    def leaving(self, node: Node, field: Tuple[str, ...], seen: Set[Tuple[str, Tuple[str, ...]]]) -> Set[Origin]:
-        """Where a field of a node's output comes from."""
-        if (node.name, field) in seen:
-            return set()
-        if len(seen) > _DEEPEST:
-            return {Origin("opaque")}
-        seen.add((node.name, field))
-        if graphs.is_entry(node):
-            return {Origin("request", field, node.name)}
-        if graphs.is_inside(node) and not node.disabled:
-            return set()
-        if graphs.is_transparent(node):
-            return self.arriving(node, field, seen)
-        if node.is_a("set"):
-            return self.assigned(node, field, seen)
-        if node.is_a("crypto") and node.parameters.get("action") == "hmac" and field == (
-                node.parameters.get("dataPropertyName", "data"),):
-            key = self.origins_at(unwrap(parse(node.parameters.get("secret"))), node, set())
-            return {Origin("hmac")} if key and all(origin.kind == "env" for origin in key) else {Origin("opaque")}
-        return {Origin("opaque")}
-
-    def assigned(self, node: Node, field: Tuple[str, ...], seen: Set[Tuple[str, Tuple[str, ...]]]) -> Set[Origin]:
-        """A Set node: a field that it sets, or one that it leaves as it was."""
-        values, keeps = _assignments(node)
-        if values is None:
-            return {Origin("opaque")}
-        for name, value in values:
-            if name == ".".join(field):
-                return self.origins_at(unwrap(parse(value)), node, seen)
-            if re.split(r"[.\[]", name)[0] == field[0]:
-                return {Origin("opaque")}
-        return self.arriving(node, field, seen) if keeps else {Origin("opaque")}
-
 
 def _combined(kind: str, parts: List[Formula]) -> Formula:
     if not parts:
@@ -412,55 +344,3 @@ def _not_empty(formula: Formula) -> Formula:
     parts = tuple(_not_empty(part) for part in formula.parts)
     defect = "" if formula.defect in ("variables", "several") else formula.defect
     return formula._replace(parts=parts, defect=defect, notes=formula.notes - {"open-when-empty"})
-
-
-def _field(base: Optional[str], path: List[Any]) -> Tuple[Optional[str], Optional[Tuple[str, ...]]]:
-    """The node whose output is read (None: what arrives here) and the field in it (None: not understood)."""
-    source: Optional[str] = None
-    if base == "$json":
-        rest = path
-    elif base == "$input":
-        rest = _after_reader(path)
-    elif base == "$" and path and isinstance(path[0], tuple) and len(path[0]) == 1:
-        source, rest = str(path[0][0]), _after_reader(path[1:])
-    elif base == "$node" and len(path) > 2 and path[1] == "json":
-        source, rest = str(path[0]), path[2:]
-    else:
-        return None, None
-    if not rest or any(isinstance(step, tuple) for step in rest):
-        return None, None
-    return source, tuple(rest)
-
-
-def _after_reader(path: List[Any]) -> List[Any]:
-    """What follows .item.json, .first().json, .last().json or .all()[0].json."""
-    for reader in _READERS:
-        start = (*reader, "json")
-        if tuple(path[:len(start)]) == start:
-            return path[len(start):]
-    return []
-
-
-def _assignments(node: Node) -> Tuple[Optional[List[Tuple[str, Any]]], bool]:
-    """The fields that a Set node sets (None: not told), and whether it keeps the others."""
-    parameters = node.parameters
-    if node.version < 3:
-        values = mapping(parameters.get("values"))
-        listed = [entry for kind in values.values() for entry in listing(kind)]
-        keeps = parameters.get("keepOnlySet", False) is False
-    elif parameters.get("mode", "manual") != "manual" or parameters.get("duplicateItem"):
-        return None, False
-    elif node.version < 3.3:
-        listed = listing(mapping(parameters.get("fields")).get("values"))
-        keeps = parameters.get("include", "all") == "all"
-    else:
-        listed = listing(mapping(parameters.get("assignments")).get("assignments"))
-        keeps = parameters.get("includeOtherFields") is True and parameters.get("include", "all") == "all"
-    found = []
-    for entry in (mapping(entry) for entry in listed):
-        name = entry.get("name")
-        if not isinstance(name, str) or name.startswith("="):
-            return None, False
-        value = entry.get("value", entry.get("stringValue", ""))
-        found.append((name, value))
-    return found, keeps

@@ -47,7 +47,7 @@ RULES = table(
                                "n8n에서 워크플로를 열어 저장한 뒤 다시 내보내세요")),
             "dangling": Case(FAIL,
                              Text("is connected with {other}, which does not exist: the workflow fails",
-                                        "존재하지 않는 {other}와(과) 연결되어 있어 워크플로가 실패합니다"),
+                                  "존재하지 않는 {other}와(과) 연결되어 있어 워크플로가 실패합니다"),
                              Text("Mend the connection in n8n and export the workflow again",
                                   "n8n에서 연결을 고치고 워크플로를 다시 내보내세요")),
         },
@@ -64,14 +64,14 @@ RULES = table(
                          _HEADER_AUTH),
             "resumed": Case(FAIL,
                             Text("goes on at a call that nothing checks, whose address can be guessed, to {effects}",
-                                       "주소를 추측할 수 있고 검증도 없는 호출로 재개되어 {effects}까지 진행됩니다"),
+                                 "주소를 추측할 수 있고 검증도 없는 호출로 재개되어 {effects}까지 진행됩니다"),
                             Text("In the Wait node choose Authentication: Header Auth with a credential",
                                  "Wait 노드에서 Authentication: Header Auth와 자격 증명을 지정하세요")),
             "forced": Case(FAIL,
                            Text("puts out an item on every call, for the workflow has the old order of execution and "
-                                      "this node Always Output Data; that reaches {effects}",
-                                      "워크플로가 예전 실행 순서이고 이 노드에 Always Output Data가 켜져 있어, 모든 "
-                                      "호출이 {effects}까지 도달합니다"),
+                                "this node Always Output Data; that reaches {effects}",
+                                "워크플로가 예전 실행 순서이고 이 노드에 Always Output Data가 켜져 있어, 모든 "
+                                "호출이 {effects}까지 도달합니다"),
                            Text("Set Execution Order to v1 in the workflow's settings",
                                 "워크플로 설정에서 Execution Order를 v1로 바꾸세요")),
             "service": Case(FAIL, Text("takes calls that n8n itself does not check, to {effects}",
@@ -80,9 +80,9 @@ RULES = table(
                                  "서비스의 서명을 검증하거나 Header Auth를 쓰는 Webhook 노드로 바꾸세요")),
             "unknown": Case(UNKNOWN,
                             Text("is a trigger of which the workflow does not tell whether it checks who calls; it "
-                                          "leads to {effects}",
-                                          "호출자를 검증하는지 워크플로만으로는 알 수 없는 트리거이며 {effects}(으)로 "
-                                          "이어집니다"),
+                                 "leads to {effects}",
+                                 "호출자를 검증하는지 워크플로만으로는 알 수 없는 트리거이며 {effects}(으)로 "
+                                 "이어집니다"),
                             Text("See whether it takes calls and checks them; if so, waive this rule with that as the "
                                  "reason",
                                  "외부 호출을 받는지, 검증하는지 확인하고, 안전하다면 그 사유로 이 규칙의 예외를 "
@@ -98,8 +98,8 @@ RULES = table(
              "활성 상태이고, 호출자가 보낸 값을 secret과 비교하며, true 출력만 다음으로 이어짐"),
         {
             "bypassed": Case(FAIL, Text("{defect}; calls without the secret reach {effects}",
-                                        "{defect}. secret 없는 호출이 {effects}까지 도달합니다"), Text("{fix}",
-                                                                                                       "{fix}")),
+                                        "{defect}. secret 없는 호출이 {effects}까지 도달합니다"),
+                             Text("{fix}", "{fix}")),
             "unwired": Case(FAIL, Text("no webhook leads to it; calls reach {effects} without it",
                                        "webhook과 연결되어 있지 않아 호출이 이 검증 없이 {effects}까지 도달합니다"),
                             Text("Connect the webhook with it, and its true output with what follows",

@@ -166,6 +166,21 @@ def test_decrypted_credentials_are_secrets() -> None:
     assert failures(of_text(json.dumps(export))) == {"workflow-file", "workflow-secret-literal"}
 
 
+def test_a_signature_of_the_body_is_a_check_and_one_that_signs_itself_is_none() -> None:
+    document = json.loads(GUARDED)
+    document["nodes"].append({"name": "Sign", "type": "n8n-nodes-base.crypto", "typeVersion": 1, "parameters": {
+        "action": "hmac", "value": "={{ JSON.stringify($json.body) }}", "dataPropertyName": "own", "secret": ENV}})
+    links = document["connections"]
+    links["Sign"], links["Webhook"] = links["Webhook"], {"main": [[{"node": "Sign", "type": "main", "index": 0}]]}
+    (condition, *_rest) = conditions = document["nodes"][1]["parameters"]["conditions"]["conditions"]
+    del conditions[1:]
+    condition.update(leftValue="={{ $('Webhook').item.json.headers['x-signature'] }}", rightValue="={{ $json.own }}")
+    assert failures(of_text(json.dumps(document))) == set()
+    links["Sign"]["main"][0].append({"node": "Sign", "type": "main", "index": 0})
+    document["nodes"][-1]["parameters"]["secret"] = "={{ $json.own }}"
+    assert failures(of_text(json.dumps(document))) == {"workflow-guard"}
+
+
 def test_every_workflow_of_a_list_counts_and_so_does_what_is_none() -> None:
     good, bad = json.loads(GUARDED), json.loads((CORPUS / "bad" / "workflow-unguarded" / "straight.json").read_text())
     assert failures(of_text(json.dumps([good, bad]))) == {"workflow-unguarded"}
@@ -235,7 +250,8 @@ def test_a_long_text_takes_no_long_time(piece: str) -> None:
 
 
 NAMES = st.sampled_from(["A", "B", "C", "Webhook"])
-EXPRESSIONS = st.sampled_from(["={{ $json.headers['x-webhook-secret'] }}", ENV, "={{ $('A').item.json.b }}",
+EXPRESSIONS: st.SearchStrategy = st.sampled_from(["={{ $json.headers['x-webhook-secret'] }}", ENV,
+                                                  "={{ $('A').item.json.b }}",
                                "={{ $json.a }}", "x",
                                "={{", None, 1, True, {}, []])
 ANYTHING = st.recursive(
