@@ -54,8 +54,8 @@ def watch(host: Host) -> Watch:
 def clean(host: Host, watch: Watch) -> Iterator[None]:
     """For every test: what it leaves is what there was."""
     yield
-    host.run(f"docker rm -f $(docker ps -aqf name={STRAY}); docker network rm {NETWORK}; docker volume rm {VOLUME}; "
-             f"systemctl stop {UNIT}")
+    host.run(f"docker rm --force --volumes $(docker ps -aqf name={STRAY}); docker network rm {NETWORK}; "
+             f"docker volume rm {VOLUME}; systemctl stop {UNIT}")
     watch.expect()
 
 
@@ -80,7 +80,7 @@ def test_stray_containers_that_are_published(host: Host, watch: Watch) -> None:
         f"-p {private_address(host)}:7006:80", "--network host", f"--network {NETWORK}"])
     watch.expect(*(("FAIL", "host-binding", name) for name in names))
     # As with `userland-proxy: false`: nothing listens, and DNAT alone leads to the container.
-    host.check_output("kill $(pgrep --full 'docker-proxy .*-host-port 7002 ')")
+    host.check_output("kill $(pgrep --full 'docker-prox[y] .*-host-port 7002 ')")
     watch.expect(*(("FAIL", "host-binding", name) for name in names))
 
 
