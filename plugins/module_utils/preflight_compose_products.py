@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Iterator, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from .preflight_compose_common import Found, Path, containers, listed, mapping, variables, words
 from .preflight_compose_images import image
@@ -29,11 +29,12 @@ _OPEN_DATABASES = {
 _OPEN_DASHBOARDS = {
     "GF_AUTH_ANONYMOUS_ENABLED": _TRUE, "GF_USERS_ALLOW_SIGN_UP": _TRUE, "PGADMIN_CONFIG_SERVER_MODE": _FALSE,
     "ME_CONFIG_BASICAUTH": _FALSE, "ME_CONFIG_BASICAUTH_ENABLED": _FALSE, "TRAEFIK_API_INSECURE": _TRUE,
-    "FLOWER_UNAUTHENTICATED_API": _TRUE, "SUPERSET_PUBLIC_ROLE_LIKE": ("admin", "alpha"),
+    "FLOWER_UNAUTHENTICATED_API": _TRUE, "DISABLE_AUTH": _TRUE, "DISABLE_AUTHENTICATION": _TRUE, "WEBUI_AUTH": _FALSE, "SUPERSET_PUBLIC_ROLE_LIKE": ("admin", "alpha"),
 }
 # Options of programs, with what they mean: (rule, of which images, what in the command).
 _ARGUMENTS: Tuple[Tuple[str, str, "re.Pattern[str]"], ...] = (
     ("trust", r".*", re.compile(r"--skip-grant-tables(?!=(0|off|false))\b")),
+    ("trust", r".*", re.compile(r"\bhost(ssl|nossl)?\s+\S+\s+\S+\s+\S+\s+trust\b")),
     ("trust", r"mongo.*", re.compile(r"(?<!\S)--noauth\b")),
     ("trust", r"cockroach.*", re.compile(r"(?<!\S)--insecure\b(?!=false)")),
     ("trust", r"surrealdb.*", re.compile(r"(?<!\S)--unauthenticated\b|--allow-all\b")),
@@ -45,6 +46,13 @@ _ARGUMENTS: Tuple[Tuple[str, str, "re.Pattern[str]"], ...] = (
     ("open", r".*code-server.*", re.compile(r"--auth[= ]none\b")),
     ("open", r"prometheus.*", re.compile(r"--web\.enable-admin-api(?!=false)\b")),
     ("remote-control", r"prometheus.*", re.compile(r"--web\.enable-lifecycle(?!=false)\b")),
+)
+# The same in files that `configs:` writes.
+_CONTENTS = (
+    ("trust", re.compile(r"^[ \t]*host(ssl|nossl)?[ \t]+\S+[ \t]+\S+[ \t]+\S+[ \t]+trust\b", re.MULTILINE)),
+    ("trust", re.compile(r"^[ \t]*protected-mode[ \t]+no\b(?![\s\S]*^[ \t]*requirepass)", re.MULTILINE)),
+    ("trust", re.compile(r"^[ \t]*xpack\.security\.enabled[ \t]*:[ \t]*false\b", re.MULTILINE)),
+    ("open", re.compile(r"^\[auth\.anonymous\][^\[]*?^[ \t]*enabled[ \t]*=[ \t]*true\b", re.MULTILINE | re.IGNORECASE)),
 )
 _INITDB_TRUST = re.compile(r"(--auth(-host)?[= ]|(?<!\S)-A[= ]?)[\"']?trust\b", re.IGNORECASE)
 
@@ -58,6 +66,9 @@ class Program(NamedTuple):
     # Its own command line; "" leaves the image's.
     command: str
     targets: Tuple[str, ...] = ()
+    # Texts that `configs:` puts into it, by name.
+    contents: Mapping[str, str] = {}
+    major: Optional[int] = None
 
     def text(self, key: str) -> str:
         value = self.environment.get(key)
@@ -74,16 +85,26 @@ class Program(NamedTuple):
 
 
 def programs(project: Mapping[str, Any]) -> Iterator[Program]:
-    for name, service in containers(project):
-        command = " ".join(words(service.get("entrypoint")) + words(service.get("command")))
+    for name, container in containers(project):
+        command = " ".join(words(container.get("entrypoint")) + words(container.get("command")))
         targets = tuple(str(mapping(entry).get("target") or "") for kind in ("volumes", "configs", "secrets")
-                        for entry in listed(service.get(kind)))
-        yield Program(name, image(service.get("image")).name, variables(service.get("environment")), command, targets)
+                        for entry in listed(container.get(kind)))
+        reference = image(container.get("image"))
+        version = re.match(r"v?([0-9]{1,3})(?![0-9a-f])", reference.tag)
+        yield Program(name, reference.name, variables(container.get("environment")), command, targets,
+                      _contents(project, container), int(version.group(1)) if version else None)
+
+
+def _contents(project: Mapping[str, Any], container: Mapping[str, Any]) -> Dict[str, str]:
+    names = [str(mapping(entry).get("source") or entry) for entry in listed(container.get("configs"))]
+    texts = {name: mapping(mapping(project.get("configs")).get(name)).get("content") for name in names}
+    return {name: text for name, text in texts.items() if isinstance(text, str)}
 
 
 def judge_products(project: Mapping[str, Any]) -> Iterator[Found]:
     for program in programs(project):
-        for judge in (_switches, _arguments, _postgres, _mysql, _redis, _other_databases, _grafana, _other_dashboards):
+        for judge in (_switches, _arguments, _files, _postgres, _mysql, _redis, _other_databases, _grafana,
+                      _other_dashboards):
             yield from judge(program)
 
 
@@ -115,6 +136,16 @@ def _arguments(program: Program) -> Iterator[Found]:
         if match:
             rule = "compose-database-trust" if case == "trust" else "compose-dashboard-anonymous"
             yield _found(program, rule, case, match.group(0), "command")
+
+
+def _files(program: Program) -> Iterator[Found]:
+    for name, text in program.contents.items():
+        for case, pattern in _CONTENTS:
+            if pattern.search(text):
+                rule = "compose-database-trust" if case == "trust" else "compose-dashboard-anonymous"
+                shown = "configs.%s" % name
+                finding = RULES[rule].finding(case, "%s %s" % (program.service, shown), key=shown, setting=shown)
+                yield Found(finding, program.service, ("configs", name, "content"))
 
 
 def _postgres(program: Program) -> Iterator[Found]:
@@ -161,6 +192,13 @@ def _other_databases(program: Program) -> Iterator[Found]:
         secured = re.search(r"--(auth|keyFile|config|clusterAuthMode)\b|(?<!\S)-f ", program.command)
         if not (secured or program.given("MONGO_INITDB_ROOT_USERNAME") and program.given("MONGO_INITDB_ROOT_PASSWORD")):
             yield _database(program, "none", "MONGO_INITDB_ROOT_PASSWORD")
+    # Versions before these had their security switched off unless it was asked for.
+    if program.image == "elasticsearch" and (program.major or 8) < 8:
+        if not any(program.text(key).lower() in _TRUE for key in ("xpack.security.enabled", "XPACK_SECURITY_ENABLED")):
+            yield _database(program, "none", "xpack.security.enabled")
+    if program.image == "influxdb" and program.major == 1:
+        if program.text("INFLUXDB_HTTP_AUTH_ENABLED").lower() not in (*_TRUE, *_FALSE):
+            yield _database(program, "none", "INFLUXDB_HTTP_AUTH_ENABLED")
     if program.text("RABBITMQ_DEFAULT_PASS") == "guest":
         yield _database(program, "known", "RABBITMQ_DEFAULT_PASS")
     if program.image == "minio" and program.runs("server", "minio"):
@@ -186,10 +224,12 @@ def _grafana(program: Program) -> Iterator[Found]:
 def _other_dashboards(program: Program) -> Iterator[Found]:
     needed: Mapping[str, Tuple[str, ...]] = {
         "mongo-express": ("ME_CONFIG_BASICAUTH_PASSWORD",), "redis-commander": ("HTTP_PASSWORD", "HTTP_PASSWORD_HASH"),
+        "pgweb": ("PGWEB_AUTH_PASS",), "flower": ("FLOWER_BASIC_AUTH", "FLOWER_AUTH_PROVIDER"),
         "graphql-engine": ("HASURA_GRAPHQL_ADMIN_SECRET", "HASURA_GRAPHQL_ADMIN_SECRETS"),
     }
     keys = needed.get(program.image)
-    if keys and not program.given(*keys):
+    if keys and not program.given(*keys) and not re.search(r"--(basic[_-]auth|auth-pass|http-auth-password)\b",
+                                                            program.command):
         yield _dashboard(program, "none", keys[0])
     if program.image == "phpmyadmin" and program.given("PMA_PASSWORD") and program.given("PMA_USER"):
         yield _dashboard(program, "open", "PMA_PASSWORD")

@@ -22,18 +22,23 @@ _KEYS = {"API", "ACCESS", "SECRET", "PRIVATE", "ENCRYPTION", "ENCRYPT", "SIGNING
          "ACCOUNT", "WEBHOOK", "DEPLOY", "SSH"}
 # What follows a secret's name in the name of a setting about it.
 _ABOUT = {
-    "ADDR", "ADDRESS", "AGE", "ALGO", "ALGORITHM", "ASK", "ATTEMPTS", "AUDIENCE", "AUTHENTICATION", "BACKEND",
-    "BALANCE", "BUCKET", "BUDGET", "CACHE", "CHANGE", "CHARS", "CHECK", "CLAIM", "COLUMN", "COMMAND", "CONTRACT",
-    "COOKIE", "COST", "COUNT", "DAYS", "DECIMALS", "DIR", "DIRECTORY", "DISABLED", "DOMAIN", "DURATION", "ENABLED",
-    "ENDPOINT", "ENV", "EXPIRATION", "EXPIRE", "EXPIRES", "EXPIRY", "FIELD", "FILE", "FILENAME", "FILENAMES",
-    "FORMAT", "GENERATION", "GRANT", "HASHING", "HEADER", "HINT", "HISTORY", "HOST", "HOURS", "ID", "IDS",
-    "INTERVAL", "ISSUER", "ITERATIONS", "KIND", "LABEL", "LENGTH", "LENGTHS", "LEVEL", "LIFETIME", "LIMIT",
-    "LIMITS", "LOCATION", "LOGIN", "MANAGER", "MAX", "METHOD", "MIN", "MINUTES", "MODE", "MODEL", "NAME", "NAMES",
-    "NAMESPACE", "PAIR", "PARAM", "PATH", "PATTERN", "PER", "PERIOD", "POLICY", "PORT", "PREFIX", "PRICE", "PROMPT",
-    "PROVIDER", "REALM", "REGEX", "REGION", "REQUIRED", "RESET", "ROTATION", "ROUNDS", "SCOPE", "SCOPES", "SECONDS",
-    "SERVER", "SERVICE", "SIZE", "SOURCE", "STANDARD", "STDIN", "STORE", "STRATEGY", "STRENGTH", "SUFFIX", "SUPPLY",
-    "SYMBOL", "TABLE", "TEMPLATE", "TIME", "TIMEOUT", "TTL", "TYPE", "URI", "URL", "USER", "USERNAME", "USERSFILE",
-    "VALIDATION", "VALIDITY", "VERIFICATION", "VERIFY", "VERSION", "WINDOW",
+    "ADDR", "ADDRESS", "AGE", "ALGO", "ALGORITHM", "ASK", "ATTEMPTS", "AUDIENCE", "AUTHENTICATION", "AUTHENTICATOR",
+    "BACKEND", "BALANCE", "BITS", "BUCKET", "BUDGET", "BURST", "BYTES", "CACHE", "CASE", "CHANGE", "CHARS",
+    "CHARSET", "CHECK", "CLAIM", "CLASS", "COLUMN", "COMMAND", "COMPLEXITY", "CONTRACT", "COOKIE", "COST", "COUNT",
+    "DAYS", "DECIMALS", "DIR", "DIRECTORY", "DISABLED", "DOMAIN", "DURATION", "ENABLED", "ENCODER", "ENCODING",
+    "ENCRYPTION", "ENDPOINT", "ENGINE", "ENV", "EXPIRATION", "EXPIRE", "EXPIRES", "EXPIRY", "FIELD", "FILE",
+    "FILENAME", "FILENAMES", "FLOW", "FORMAT", "GENERATION", "GRANT", "HANDLER", "HASHER", "HASHERS", "HASHING",
+    "HEADER", "HEADERS", "HIDE", "HINT", "HISTORY", "HOST", "HOURS", "ID", "IDS", "INTERVAL", "ISSUER",
+    "ITERATIONS", "KIND", "LABEL", "LEEWAY", "LEN", "LENGTH", "LENGTHS", "LEVEL", "LIFETIME", "LIMIT", "LIMITS",
+    "LOCATION", "LOGIN", "MANAGER", "MASK", "MAX", "METHOD", "METHODS", "MIN", "MINUTES", "MODE", "MODEL", "MOUNT",
+    "MS", "NAME", "NAMES", "NAMESPACE", "NUMBER", "PAIR", "PARAM", "PATH", "PATTERN", "PER", "PERIOD", "PERMISSION",
+    "PERMISSIONS", "PLACEHOLDER", "POLICY", "PORT", "PREFIX", "PRICE", "PROMPT", "PROVIDER", "PROVIDERS", "QUEUE",
+    "QUOTA", "RATE", "REALM", "REF", "REGEX", "REGION", "REQUIRED", "REQUIREMENTS", "RESET", "RETENTION",
+    "ROTATION", "ROUNDS", "RULES", "SAMESITE", "SCOPE", "SCOPES", "SEC", "SECONDS", "SECS", "SECURE", "SERIALIZER",
+    "SERVER", "SERVICE", "SHOW", "SIZE", "SKEW", "SOURCE", "STANDARD", "STDIN", "STORE", "STRATEGY", "STRENGTH",
+    "SUFFIX", "SUPPLY", "SYMBOL", "TABLE", "TEMPLATE", "THRESHOLD", "TIME", "TIMEOUT", "TOPIC", "TTL", "TYPE",
+    "TYPES", "URI", "URL", "USER", "USERNAME", "USERSFILE", "VALIDATION", "VALIDITY", "VERIFICATION", "VERIFY",
+    "VERSION", "VISIBLE", "WINDOW",
 }
 _PLAIN = {"PUBLIC", "PUBLISHABLE", "PUB", "SITE", "MIN", "MAX", "NUM", "NO", "ASK", "PROMPT"}
 _ORDINARY = {"", "true", "false", "yes", "no", "on", "off", "none", "null", "nil", "undefined", "disabled", "enabled",
@@ -113,9 +118,9 @@ def is_secret(name: str, value: str) -> bool:
         return False
     words = name_words(name)
     if names_secret(name):
-        # Of tokens there may be a number, or a list of coins.
-        is_count = words[-1] == "TOKEN" and text.isdigit() and len(text) < 8
-        return not is_count and (words[-1] != "TOKENS" or is_random(text))
+        # A token may be a coin, too, or be counted.
+        is_coin = words[-1] == "TOKEN" and re.match(r"([0-9]{1,7}|[A-Z]{2,6})\Z", text)
+        return not is_coin and (words[-1] != "TOKENS" or is_random(text))
     if not words or words[-1] in _ABOUT or _PLAIN & set(words):
         return False
     if words[-1] in ("AUTH", "BASICAUTH"):

@@ -39,7 +39,9 @@ def leaves(value: Any, path: Path = (), name: str = "") -> Iterator[Leaf]:
     elif isinstance(value, list):
         yield from _of_list(value, path, name)
     elif value is not None and not isinstance(value, bool):
-        yield Leaf(path, name, str(value), name in _COMMANDS)
+        # A config is a file, and its one line may be a password: then its own name says so.
+        named = path[1] if path[:1] == ("configs",) and name == "content" and "\n" not in str(value).strip() else name
+        yield Leaf(path, named, str(value), name in _COMMANDS)
 
 
 def _of_list(items: List[Any], path: Path, name: str) -> Iterator[Leaf]:
@@ -81,7 +83,7 @@ def judge_secrets(raw: Mapping[str, Any], project: Mapping[str, Any]) -> Iterato
             continue
         in_services.add(hit.name)
         for service in [leaf.service] if leaf.service else users.get(leaf.path[:2], [""]):
-            thing = hit.name if leaf.service else ".".join((*leaf.path[:2], hit.name))
+            thing = hit.name if leaf.service else ".".join(dict.fromkeys((*leaf.path[:2], hit.name)))
             if (service, thing) not in said:
                 said.add((service, thing))
                 subject = " ".join(part for part in (service, thing) if part)
