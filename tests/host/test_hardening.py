@@ -20,9 +20,11 @@ UNCONFIRMED = "tests/host/harden_unconfirmed.yml"
 STATE = "/var/lib/coinpilot/hardening"
 DROP_IN = "/etc/ssh/sshd_config.d/00-coinpilot.conf"
 TEST_SSHD = "/etc/ssh/sshd_config.d/05-test.conf"
+# The server starts itself anew, and closes what it has just accepted: a person does not log in as fast as a test.
+RELOAD_SSH = "systemctl reload ssh.service; sleep 1"
 # As README says.
 TAKE_AWAY = ("rm -f /etc/ssh/sshd_config.d/00-coinpilot.conf /etc/coinpilot/firewall/*.rules; "
-             "systemctl restart coinpilot-firewall.service; systemctl reload ssh.service")
+             f"systemctl restart coinpilot-firewall.service; {RELOAD_SSH}")
 HERE, OUTSIDE, METADATA, STORAGE = "10.99.0.1", "10.99.0.2", "169.254.169.254", "169.254.2.2"
 PUBLISHED, OTHER_BRIDGE = 18080, 18081
 
@@ -77,7 +79,7 @@ def put(host: Host, path: str, text: str) -> None:
 
 def wait_until_undone(host: Host, seconds: int) -> None:
     host.check_output(f"timeout {seconds} sh -c 'while [ -e {STATE}/pending ] || [ -e {STATE}/undoing ]; "
-                      "do sleep 0.2; done'")
+                      "do sleep 0.2; done'; sleep 1")
 
 
 @pytest.fixture(scope="module")
@@ -145,10 +147,10 @@ def sshd_settings(host: Host) -> Iterator[Callable[[str], None]]:
 
     def set_to(text: str) -> None:
         put(host, TEST_SSHD, text)
-        host.check_output("systemctl reload ssh.service")
+        host.check_output(RELOAD_SSH)
 
     yield set_to
-    host.check_output(f"rm -f {TEST_SSHD}; systemctl reload ssh.service")
+    host.check_output(f"rm -f {TEST_SSHD}; {RELOAD_SSH}")
 
 
 @pytest.fixture
