@@ -229,8 +229,8 @@ def _other_dashboards(program: Program) -> Iterator[Found]:
         "graphql-engine": ("HASURA_GRAPHQL_ADMIN_SECRET", "HASURA_GRAPHQL_ADMIN_SECRETS"),
     }
     keys = needed.get(program.image)
-    if keys and not program.given(*keys) and not re.search(r"--(basic[_-]auth|auth-pass|http-auth-password)\b",
-                                                            program.command):
+    by_argument = re.search(r"--(basic[_-]auth|auth-pass|http-auth-password)\b", program.command)
+    if keys and not by_argument and not program.given(*keys):
         yield _dashboard(program, "none", keys[0])
     if program.image == "phpmyadmin" and program.given("PMA_PASSWORD") and program.given("PMA_USER"):
         yield _dashboard(program, "open", "PMA_PASSWORD")
