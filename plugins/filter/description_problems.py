@@ -9,8 +9,9 @@ short_description: What is wrong with the description of the stack
 version_added: 0.1.0
 author: The CoinPilot operators
 description:
-  - Judges C(stack_services), C(stack_service_overrides) and C(stack_backup_targets); reads nothing but them.
-positional: _input, overrides, backup_targets
+  - Judges C(stack_services), C(stack_service_overrides), C(stack_backup_targets) and C(stack_security); reads nothing
+    but them.
+positional: _input, overrides, backup_targets, security
 options:
   _input:
     description: The services, by name.
@@ -22,6 +23,10 @@ options:
     required: true
   backup_targets:
     description: What is backed up, by target.
+    type: dict
+    required: true
+  security:
+    description: The policy of the security preflight.
     type: dict
     required: true
   language:
@@ -39,7 +44,7 @@ EXAMPLES = r"""
   ansible.builtin.assert:
     that: problems | length == 0
   vars:
-    problems: "{{ stack_services | coinpilot.ops.description_problems(stack_service_overrides, stack_backup_targets) }}"
+    problems: "{{ stack_services | coinpilot.ops.description_problems(stack_service_overrides, stack_backup_targets, stack_security) }}"
 """
 
 RETURN = r"""
@@ -52,11 +57,13 @@ _value:
 from typing import Any, Callable, Dict, List
 
 from ansible_collections.coinpilot.ops.plugins.module_utils import backup_targets as targets
-from ansible_collections.coinpilot.ops.plugins.module_utils import description
+from ansible_collections.coinpilot.ops.plugins.module_utils import description, preflight, preflight_policy
 
 
-def description_problems(services: Any, overrides: Any, backup_targets: Any, language: str = "en") -> List[str]:
+def description_problems(services: Any, overrides: Any, backup_targets: Any, security: Any,
+                         language: str = "en") -> List[str]:
     found = description.problems(services, overrides) or targets.problems(backup_targets, services)
+    found += preflight_policy.checked(security, preflight.RULES, preflight_policy.VARIABLE)[1]
     return [description.line(finding, language) for finding in found]
 
 

@@ -29,7 +29,7 @@ DESCRIPTION = "/etc/coinpilot/stack.json"
 WRONG_USAGE, COULD_NOT_TELL = 2, 3
 # What every sub-command may rely on in the description.
 NEEDED = ("name", "project", "directory", "compose_file", "unit", "owner", "state_directory", "log_directory",
-          "backup_directory", "services", "backup")
+          "backup_directory", "services", "backup", "required_keys")
 
 Description = Mapping[str, Any]
 Add = Callable[..., Any]

@@ -23,7 +23,7 @@ import threading
 import time
 from typing import Any, Collection, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
-from . import dotenv, files, health
+from . import dotenv, files, findings, health, preflight
 from .compose import Compose, ComposeError, complete_environment, release_key, tail
 from .deploy_messages import MESSAGES
 from .engine import Engine, EngineError
@@ -119,6 +119,7 @@ class Deployment:
                         files.File(env_path, self.env_text, 0o600))
             candidate = self._compose(compose_path, env_path)
             resolved = self._prove(candidate)
+            self._prove_safe(compose_path, env_path)
             return self._prepare_images(candidate, resolved, rebuild)
 
     @contextlib.contextmanager
@@ -147,6 +148,13 @@ class Deployment:
         if missing:
             raise self._error("services_missing", services=", ".join(missing))
         return resolved
+
+    def _prove_safe(self, compose_path: str, env_path: str) -> None:
+        """The security preflight of the files. What it cannot tell is refused as well."""
+        found = preflight.run(preflight.of_candidate(self.plan.description, compose_path, env_path))
+        if findings.problems(found):
+            detail = findings.render_problems(found, self.plan.description["language"])
+            raise self._error("unsafe", detail=self._mask(detail))
 
     def _prepare_images(self, candidate: Compose, resolved: Mapping[str, Any], rebuild: bool) -> bool:
         """Builds what is built here and pulls what is not, where this host lacks it. True when anything was done."""

@@ -8,6 +8,7 @@ another machine (``preflight_outside``, ``preflight_oci``) is called there; its 
 
 from __future__ import annotations
 
+import collections
 import datetime
 import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
@@ -27,7 +28,7 @@ from .findings import PASS, Finding, Rule, Text
 JUDGES = (preflight_compose, preflight_env, preflight_workflows, preflight_host, preflight_outside, preflight_oci,
           preflight_policy)
 RULES: Dict[str, Rule] = findings.table(*(rule for judge in JUDGES for rule in judge.RULES.values()))
-_PASSED = Text("passed: {rules}", "통과한 규칙: {rules}")
+_PASSED = Text("rules passed: {rules}", "통과한 규칙: {rules}")
 
 
 class Wish(NamedTuple):
@@ -41,6 +42,16 @@ class Wish(NamedTuple):
     required: Sequence[str] = ()
     owner: Optional[str] = None
     description: Optional[Mapping[str, Any]] = None
+    # The project's directory and name, where they are not those of the files.
+    directory: str = ""
+    project: str = ""
+
+
+def of_candidate(description: Mapping[str, Any], compose_file: str, env_file: str) -> Wish:
+    """What is judged of files that are not in place yet. The host as it is says nothing of them."""
+    return Wish([compose_file], env_file, policy=description.get("security", preflight_policy.NONE),
+                required=description["required_keys"], directory=description["directory"],
+                project=description["project"])
 
 
 def of_host(description: Mapping[str, Any], env_file: str = "", workflows: str = "") -> Wish:
@@ -48,7 +59,7 @@ def of_host(description: Mapping[str, Any], env_file: str = "", workflows: str =
     directory = description["directory"]
     return Wish([os.path.join(directory, description["compose_file"])], env_file or os.path.join(directory, ".env"),
                 workflows, description.get("security", preflight_policy.NONE), preflight_policy.VARIABLE,
-                description["required_keys"], description["owner"], description)
+                description["required_keys"], description["owner"], description, project=description["project"])
 
 
 def run(wish: Wish) -> List[Finding]:
@@ -59,11 +70,10 @@ def run(wish: Wish) -> List[Finding]:
 def judge(wish: Wish) -> List[Finding]:
     """Everything that is found. Reads files, asks `docker compose config` and, for the host, the host itself."""
     policy = preflight_policy.checked(wish.policy, RULES, wish.policy_name)[0]
-    world = preflight_compose.gather(wish.compose, wish.env_file)
+    world = preflight_compose.gather(wish.compose, wish.env_file, wish.directory)
     found = preflight_compose.judge(world, policy)
-    project = "" if wish.description is None else wish.description["project"]
     found += preflight_env.judge(preflight_env.gather(wish.env_file), wish.required, world.resolved, wish.owner,
-                                 sorted(world.referenced), project)
+                                 sorted(world.referenced), wish.project)
     if wish.workflows:
         found += preflight_workflows.judge(preflight_workflows.gather(wish.workflows),
                                            preflight_compose.env_blocked(world.resolved))
@@ -87,7 +97,10 @@ def conclusion(found: Optional[List[Finding]]) -> str:
 
 
 def render_text(found: Sequence[Finding], lang: str) -> str:
-    """For a person: what is wrong in full, what passed in one line."""
-    passed = [finding.id for finding in found if finding.status == PASS]
+    """For a person: what is wrong in full, what passed in one line, counted."""
     text = findings.render_text(found, lang, without=PASS)
-    return text + _PASSED.fill(rules=", ".join(dict.fromkeys(passed))).get(lang) + "\n" if passed else text
+    passed = {finding.id for finding in found if finding.status == PASS}
+    # The part of an id before its first dash is the judge.
+    counts = collections.Counter(rule.partition("-")[0] for rule in sorted(passed))
+    shown = ", ".join("%s %d" % entry for entry in counts.items())
+    return text + _PASSED.fill(rules=shown).get(lang) + "\n" if passed else text

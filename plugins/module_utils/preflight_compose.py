@@ -44,11 +44,11 @@ class World(NamedTuple):
     unread: str = ""
 
 
-def gather(files: Sequence[str], env_file: str) -> World:
-    """Asks `docker compose config`. Needs no Engine."""
+def gather(files: Sequence[str], env_file: str, directory: str = "") -> World:
+    """Asks `docker compose config`. Needs no Engine. ``directory`` is the project's, where it is not the first file's."""
     chosen = preflight_compose_render.chosen_files(files)
     values = preflight_compose_render.values(env_file)
-    resolved, raw = preflight_compose_render.render(chosen, env_file, values.values())
+    resolved, raw = preflight_compose_render.render(chosen, env_file, values.values(), directory)
     sources = tuple(preflight_compose_lines.read(chosen, values))
     project, unread = raw.project, ""
     if project is None and resolved.project is not None:
@@ -59,7 +59,8 @@ def gather(files: Sequence[str], env_file: str) -> World:
     needed = {name: places for name, places in referenced(project or {}).items()
               if resolved.project is None or _is_from_env_file(name, places, values, resolved.unset)}
     return World(tuple(chosen), resolved.project, project, resolved.error, available, needed, resolved.unset,
-                 _host(chosen, env_file, resolved.project or {}), sources, unread)
+                 _host(directory or os.path.dirname(os.path.abspath(chosen[0])) if chosen else "", env_file,
+                       resolved.project or {}), sources, unread)
 
 
 def _is_from_env_file(name: str, places: Sequence[str], values: Mapping[str, str], unset: Sequence[str]) -> bool:
@@ -82,9 +83,8 @@ def _as_written(value: Any, sources: Sequence[Source], path: Path = ()) -> Any:
     return preflight_compose_lines.text_at(sources, path)
 
 
-def _host(files: Sequence[str], env_file: str, project: Mapping[str, Any]) -> Host:
+def _host(directory: str, env_file: str, project: Mapping[str, Any]) -> Host:
     """Where the paths lead on this machine; a link in the project may lead anywhere."""
-    directory = os.path.dirname(os.path.abspath(files[0])) if files else ""
     settings = os.path.abspath(env_file) if env_file else ""
     sources = {mount.source for mount in mounts(undoubled(project))} | {directory, settings}
     real = {}

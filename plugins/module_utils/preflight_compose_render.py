@@ -47,10 +47,13 @@ def chosen_files(files: Sequence[str]) -> List[str]:
     return chosen
 
 
-def render(files: Sequence[str], env_file: str, secrets: Iterable[str] = ()) -> Tuple[Rendering, Rendering]:
+def render(files: Sequence[str], env_file: str, secrets: Iterable[str] = (),
+           directory: str = "") -> Tuple[Rendering, Rendering]:
     """Resolved, and with the variables as they stand. Both run at once. No error has one of the ``secrets`` in it."""
     settings = env_file if os.path.lexists(env_file) else os.devnull
     command = ["docker", "compose", "--profile", "*", "--env-file", settings]
+    if directory:
+        command += ["--project-directory", directory]
     for path in files:
         command += ["--file", path]
     command += ["config", "--format", "json"]

@@ -227,15 +227,15 @@ RULES = table(
             "open": Case(FAIL, Text("opened before the final REJECT, and the policy does not allow it",
                                     "마지막 REJECT보다 앞에서 열려 있지만 정책에서 허용하지 않음"),
                          Text("Allow it in stack_security.public_ports, or close it: ansible-playbook "
-                              "playbooks/harden.yml",
+                              "site.yml -e security_preflight_harden=true",
                               "stack_security.public_ports에서 허용하거나 닫으세요: ansible-playbook "
-                              "playbooks/harden.yml")),
+                              "site.yml -e security_preflight_harden=true")),
             "saved": Case(FAIL, Text("the saved rules open it, and the policy does not allow it",
                                      "저장된 규칙에서 열리지만 정책에서 허용하지 않음"),
                           Text("Remove its line from the saved rules, or let the role override it: "
                                "ansible-playbook site.yml -e security_preflight_harden=true",
                                "저장된 규칙에서 해당 줄을 지우거나 역할이 덮어쓰게 하세요: ansible-playbook "
-                               "playbooks/harden.yml")),
+                               "site.yml -e security_preflight_harden=true")),
             "shut": Case(WARN, Text("the policy allows it and something listens, but the packet filter refuses it",
                                     "정책이 허용하고 듣는 프로그램도 있지만 패킷 필터가 막고 있음"), _HARDEN),
         }, _AS_ROOT, MEDIUM,

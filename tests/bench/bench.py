@@ -3,7 +3,7 @@
     make bench
 
 A stand-in host of its own is made from bare and removed at the end. Figures of two machines, or of two runs on a busy
-one, do not compare; the rows of one run do. `make bench ARGS="--backups-on NAME"` measures the backups alone, on a
+one, do not compare; the rows of one run do. `make bench ARGS="--only backups --on NAME"` measures a part alone, on a
 provisioned stand-in host that stays.
 """
 
@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import ansible_runner
 import backups
+import preflight
 from table import Row, print_table, say
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -31,6 +32,7 @@ STATES = CHECKOUT / ".cache" / "stand_in"
 STATE = STATES / NAME
 INVENTORY = STATE / "inventory"
 REPEATS = 3
+PARTS = {"backups": backups.measure, "preflight": preflight.measure}
 
 
 class Played(NamedTuple):
@@ -41,14 +43,19 @@ class Played(NamedTuple):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--backups-on", metavar="NAME", help="measure the backups alone, on this stand-in host")
-    existing = parser.parse_args().backups_on
-    if existing:
-        print_table(backups.measure(STATES / existing / "ssh_config"))
+    parser.add_argument("--only", choices=sorted(PARTS), help="measure this part alone; needs --on")
+    parser.add_argument("--on", metavar="NAME", help="the stand-in host to measure it on")
+    options = parser.parse_args()
+    if bool(options.only) != bool(options.on):
+        parser.error("--only and --on go together")
+    if options.only:
+        print_table(PARTS[options.only](STATES / options.on / "ssh_config"))
         return 0
     stand_in("down")
     try:
-        rows = measure() + backups.measure(STATE / "ssh_config")
+        rows = measure()
+        for part in PARTS.values():
+            rows += part(STATE / "ssh_config")
     finally:
         stand_in("down")
     print_table(rows)
