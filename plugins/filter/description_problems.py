@@ -44,7 +44,9 @@ EXAMPLES = r"""
   ansible.builtin.assert:
     that: problems | length == 0
   vars:
-    problems: "{{ stack_services | coinpilot.ops.description_problems(stack_service_overrides, stack_backup_targets, stack_security) }}"
+    problems: >-
+      {{ stack_services
+         | coinpilot.ops.description_problems(stack_service_overrides, stack_backup_targets, stack_security) }}
 """
 
 RETURN = r"""

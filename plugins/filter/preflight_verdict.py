@@ -41,8 +41,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description: >-
-    C(passed), true when nothing failed and everything could be told; C(status), the worst of all; C(report), a text for a
-    person, which ends in C([RESULT] PASSED) or C([RESULT] FAILED (n issues)).
+    C(passed), true when nothing failed and everything could be told; C(status), the worst of all; C(report), a text for
+    a person, which ends in C([RESULT] PASSED) or C([RESULT] FAILED (n issues)).
   type: dict
 """
 

@@ -21,7 +21,7 @@ import tempfile
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, TextIO
 
 from . import findings, job_log
-from .findings import NOTHING, Finding, Text
+from .findings import NOTHING, Finding, Text, render_text
 from .job_log import JobLog, Tell
 
 PROGRAM = "coinpilot-ops"
@@ -84,7 +84,7 @@ class Report(NamedTuple):
     findings: List[Finding]
     text: Text = NOTHING
     data: Mapping[str, Any] = {}
-    listing: Callable[[Sequence[Finding], str], str] = findings.render_text
+    listing: Callable[[Sequence[Finding], str], str] = render_text
 
 
 def _never(options: argparse.Namespace) -> bool:
@@ -92,8 +92,8 @@ def _never(options: argparse.Namespace) -> bool:
 
 
 class SubCommand(NamedTuple):
-    """``alone`` says when it needs neither root nor the description. ``closing`` is the last line, on every path: of the
-    findings, or of None where it did not get that far."""
+    """``alone`` says when it needs neither root nor the description. ``closing`` is the last line, on every path: of
+    the findings, or of None where it did not get that far."""
 
     purpose: Text
     arguments: Callable[[Add], None]
@@ -272,15 +272,17 @@ def _preflight(options: argparse.Namespace, description: Description) -> Report:
     if options.env and options.env_file:
         raise WrongUsage(MESSAGES["one-env"])
     env_file = options.env or options.env_file
-    policy, found, name = description.get("security", preflight_policy.NONE), [], preflight_policy.VARIABLE
+    policy = description.get("security", preflight_policy.NONE)
+    name = options.policy or preflight_policy.VARIABLE
+    unread: List[Finding] = []
     if options.policy:
-        (policy, found), name = preflight_policy.load(options.policy), options.policy
+        policy, unread = preflight_policy.load(options.policy)
     if options.compose:
         wish = preflight.Wish(options.compose, env_file or os.path.join(os.path.dirname(options.compose[0]), ".env"),
                               options.workflows, policy, name)
     else:
         wish = preflight.of_host(description, env_file, options.workflows)._replace(policy=policy, policy_name=name)
-    found = found + preflight.run(wish)
+    found = preflight.run(wish, unread)
     return Report(found, data={"result": preflight.conclusion(found)}, listing=preflight.render_text)
 
 

@@ -17,10 +17,10 @@ MESSAGES = {
         "compose 파일이 .env에 없는 키를 사용합니다. 바뀐 것은 없습니다: {keys}. stack_secrets 또는 stack_settings에 "
         "추가하거나, stack_service_overrides에서 달러 기호는 $$로 쓰세요."),
     "unsafe": (
-        "The new files are not safe; nothing was changed, and what runs goes on. docs/preflight-rules.md tells the rules, "
-        "README how to waive one:\n{detail}",
-        "새 파일이 안전하지 않습니다. 바뀐 것은 없으며 실행 중인 스택은 그대로입니다. 규칙은 docs/preflight-rules.ko.md, "
-        "면제 방법은 README.ko.md에 있습니다:\n{detail}"),
+        "The new files are not safe; nothing was changed, and what runs goes on. docs/preflight-rules.md tells the "
+        "rules, README how to waive one:\n{detail}",
+        "새 파일이 안전하지 않습니다. 바뀐 것은 없으며 실행 중인 스택은 그대로입니다. "
+        "규칙은 docs/preflight-rules.ko.md, 면제 방법은 README.ko.md에 있습니다:\n{detail}"),
     "services_missing": (
         "The compose file lacks services of the description: {services}. Nothing was changed.",
         "스택 설명에 있는 서비스가 compose 파일에 없습니다: {services}. 바뀐 것은 없습니다."),

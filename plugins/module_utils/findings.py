@@ -85,8 +85,9 @@ class Finding(NamedTuple):
 
     def as_dict(self) -> Dict[str, Any]:
         """For JSON: texts in every language, and ``service``, ``file`` and ``line`` beside the others."""
-        flat = {name: value._asdict() if isinstance(value, Text) else value for name, value in self._asdict().items()}
-        return {**flat, **flat.pop("place")._asdict()}
+        flat = {name: value._asdict() if isinstance(value, Text) else value for name, value in self._asdict().items()
+                if name != "place"}
+        return {**flat, **self.place._asdict()}
 
     def at(self, service: str = "", file: str = "", line: Optional[int] = None) -> Finding:
         """The same, with the place where it was seen."""
@@ -141,10 +142,10 @@ def table(*rules: Rule) -> Dict[str, Rule]:
     return by_id
 
 
-def with_passes(rules: Mapping[str, Rule], found: List[Finding], seen: Text = NOTHING) -> List[Finding]:
+def with_passes(rules: Mapping[str, Rule], found: List[Finding]) -> List[Finding]:
     """What was found, and a PASS for each of the rules that found nothing. Only for rules that were really judged."""
     broken = {finding.id for finding in found}
-    return found + [Finding(rule.id, PASS, rule.title, "", seen or rule.expected, rule.expected, NOTHING, rule.severity)
+    return found + [Finding(rule.id, PASS, rule.title, "", rule.expected, rule.expected, NOTHING, rule.severity)
                     for rule in rules.values() if rule.id not in broken]
 
 

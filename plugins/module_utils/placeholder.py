@@ -63,7 +63,7 @@ def is_request(value: str) -> bool:
 
 def is_placeholder(value: str, key: str = "") -> bool:
     """Whether a secret's value is one that someone still has to fill in. Values that were made at random are not."""
-    text = value.strip().strip("'\"“”‘’").strip()[:_LOOKED_AT]
+    text = value.strip().strip("'\"\u201c\u201d\u2018\u2019").strip()[:_LOOKED_AT]
     if not text or is_request(text):
         return bool(text)
     issued = _ISSUED.match(text)

@@ -62,9 +62,9 @@ def of_host(description: Mapping[str, Any], env_file: str = "", workflows: str =
                 description["required_keys"], description["owner"], description, project=description["project"])
 
 
-def run(wish: Wish) -> List[Finding]:
-    """Everything that is found, less what is waived."""
-    return with_policy(judge(wish), wish.policy, wish.policy_name)
+def run(wish: Wish, before: Sequence[Finding] = ()) -> List[Finding]:
+    """Everything that is found, what was found ``before`` in it, less what is waived."""
+    return with_policy([*before, *judge(wish)], wish.policy, wish.policy_name)
 
 
 def judge(wish: Wish) -> List[Finding]:

@@ -45,7 +45,8 @@ class World(NamedTuple):
 
 
 def gather(files: Sequence[str], env_file: str, directory: str = "") -> World:
-    """Asks `docker compose config`. Needs no Engine. ``directory`` is the project's, where it is not the first file's."""
+    """Asks `docker compose config`; needs no Engine. ``directory`` is the project's, where it is not the first file's.
+    """
     chosen = preflight_compose_render.chosen_files(files)
     values = preflight_compose_render.values(env_file)
     resolved, raw = preflight_compose_render.render(chosen, env_file, values.values(), directory)

@@ -272,7 +272,7 @@ def difference(entry: Entry, secret: bool) -> str:
         return "comment-value"
     elif secret and re.match(r" #\S", entry.rest):
         return "comment"
-    elif re.match("[“”‘’]", entry.written):
+    elif re.match("[\u201c\u201d\u2018\u2019]", entry.written):
         return "typographic"
     return _dollar(entry, secret) or _escape(entry, secret)
 

@@ -5,8 +5,8 @@
 ``{"public_ports": [80, 443],
    "waivers": [{"rule": "compose-user-root", "service": "db", "reason": "...", "expires": "2027-01-31"}]}``
 
-``public_ports`` are ports of the host. A waiver turns what one rule finds at one service into a warning until the end of
-its day; after it the finding is back, and the waiver is one of its own. What could not be told is never waived.
+``public_ports`` are ports of the host. A waiver turns what one rule finds at one service into a warning until the end
+of its day; after it the finding is back, and the waiver is one of its own. What could not be told is never waived.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ RULES = table(
                                Text("Give a file that is there: --policy FILE",
                                     "있는 파일을 지정하세요: --policy FILE")),
             "no-json": Case(FAIL, Text("no JSON: {error}", "JSON이 아닙니다: {error}"), _EDIT),
-            "shape": Case(FAIL, Text("{what} must be {kind}", "{what}의 형식이 잘못되었습니다. 필요한 값: {kind}"), _EDIT),
-            "key": Case(FAIL, Text("unknown key {what}; known: {known}", "알 수 없는 키 {what}. 가능한 키: {known}"), _EDIT),
+            "shape": Case(FAIL, Text("{what} must be {kind}", "{what}의 형식이 잘못되었습니다. 필요한 값: {kind}"),
+                          _EDIT),
+            "key": Case(FAIL, Text("unknown key {what}; known: {known}",
+                                   "알 수 없는 키 {what}. 가능한 키: {known}"), _EDIT),
             "rule": Case(FAIL, Text("a waiver names the unknown rule {what}",
                                     "waiver에 알 수 없는 규칙이 있습니다: {what}"),
                          Text("Take the id as the report shows it", "보고서에 나온 id를 그대로 쓰세요")),
@@ -45,7 +47,7 @@ RULES = table(
         {"expired": Case(FAIL, Text("the waiver of {rule} for {name} expired on {expires}",
                                     "{name}의 {rule} 면제가 {expires}에 만료되었습니다"),
                          Text("Mend what it waived and remove it, or give it a new date with a reason that still holds",
-                              "면제했던 문제를 고치고 면제를 지우거나, 여전히 타당한 이유와 함께 새 날짜를 지정하세요"))},
+                              "면제했던 문제를 고치고 면제를 지우거나, 여전히 타당한 이유와 새 날짜를 지정하세요"))},
         severity=MEDIUM,
         why=Text("A waiver is a promise to come back to it. One that has run out was forgotten.",
                  "면제는 나중에 다시 보겠다는 약속입니다. 만료된 면제는 잊힌 약속입니다.")),
@@ -142,7 +144,8 @@ def _waiver_problems(waiver: Any, known_rules: Collection[str], where: str) -> L
     rule = RULES["policy-file"]
     if not isinstance(waiver, Mapping):
         return [rule.finding("shape", where, what="waivers[]", kind=", ".join(_WAIVER))]
-    found = [rule.finding("key", where, what=str(key), known=", ".join(_WAIVER)) for key in waiver if key not in _WAIVER]
+    found = [rule.finding("key", where, what=str(key), known=", ".join(_WAIVER))
+             for key in waiver if key not in _WAIVER]
     for key in _WAIVER:
         # A rule that looks at no service, such as env-mode, is waived for the service "".
         if not isinstance(waiver.get(key), str) or not (waiver[key].strip() or key == "service"):

@@ -8,8 +8,8 @@ DOCUMENTATION = r"""
 module: preflight
 short_description: Tell whether a deployed stack and its host are safe
 description:
-  - Judges the compose file as Compose resolves it, C(.env), n8n workflows, and what really runs on the host, containers,
-    listeners, firewall and SSH server. Changes nothing.
+  - Judges the compose file as Compose resolves it, C(.env), n8n workflows, and what really runs on the host -
+    containers, listeners, firewall and SSH server. Changes nothing.
   - What could not be told is UNKNOWN, never PASS. The module does not fail over what it finds. Hand RV(findings) to
     P(coinpilot.ops.preflight_verdict#filter), together with those of P(coinpilot.ops.preflight_outside#module) and
     P(coinpilot.ops.preflight_oci#module).

@@ -55,7 +55,8 @@ def description(tmp_path: Path) -> dict[str, Any]:
     return {
         "name": "coinpilot", "project": "oci", "directory": str(tmp_path / "oci"), "compose_file": "compose.yml",
         "unit": "coinpilot.service", "owner": getpass.getuser(), "state_directory": str(tmp_path / "state"),
-        "log_directory": str(tmp_path / "log"), "backup_directory": str(tmp_path / "backups"), "required_keys": [], "services": {},
+        "log_directory": str(tmp_path / "log"), "backup_directory": str(tmp_path / "backups"), "services": {},
+        "required_keys": [],
         "backup": {"targets": {"postgres": {"service": "db"}, "redis": {"service": "redis"}}},
     }
 

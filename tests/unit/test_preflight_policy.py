@@ -44,7 +44,8 @@ def test_what_could_not_be_told_is_never_waived() -> None:
 
 def test_a_waiver_that_nothing_needs_is_said_once_its_rule_was_judged() -> None:
     passed = RULE.finding("root")._replace(status=PASS)
-    assert [finding.id for finding in preflight_policy.apply(policy(WAIVER), [passed], TODAY, "p")][1:] == ["policy-unused"]
+    after = preflight_policy.apply(policy(WAIVER), [passed], TODAY, "p")
+    assert [finding.id for finding in after[1:]] == ["policy-unused"]
     assert not preflight_policy.apply(policy(WAIVER), [], TODAY, "p")
 
 
