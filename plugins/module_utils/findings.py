@@ -204,8 +204,8 @@ def render_text(findings: Iterable[Finding], lang: str, without: str = "") -> st
         if finding.status != PASS:
             indent = " " * (status_width + 2)
             lines.extend(f"{indent}{pad(label.get(lang), label_width)}  {text.get(lang)}"
-                         for label, text in ((_WHERE, finding.place.text()), (_EXPECTED, finding.expected), (_FIX, finding.fix))
-                         if text.get(lang))
+                         for label, text in ((_WHERE, finding.place.text()), (_EXPECTED, finding.expected),
+                                             (_FIX, finding.fix)) if text.get(lang))
     return "\n".join(lines) + "\n"
 
 
