@@ -18,7 +18,9 @@ version_added: 0.1.0
 author: The CoinPilot operators (@coinpilot)
 options:
   description:
-    description: The stack's description, C(stack_description) of the role P(coinpilot.ops.stack#role).
+    description:
+      - The stack's description, C(stack_description) of the role P(coinpilot.ops.stack#role).
+      - The C(public_ports) of its policy may be open. Its waivers are for P(coinpilot.ops.preflight_verdict#filter).
     type: dict
     required: true
   workflows:
@@ -51,7 +53,7 @@ EXAMPLES = r"""
   ansible.builtin.fail:
     msg: "{{ verdict.report }}"
   vars:
-    verdict: "{{ inside.findings | coinpilot.ops.preflight_verdict }}"
+    verdict: "{{ inside.findings | coinpilot.ops.preflight_verdict(stack_security) }}"
   when: not verdict.passed
 """
 
@@ -82,7 +84,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    found = preflight.run(preflight.of_host(module.params["description"], workflows=module.params["workflows"] or ""))
+    found = preflight.judge(preflight.of_host(module.params["description"], workflows=module.params["workflows"] or ""))
     module.exit_json(changed=False, status=findings.worst(found),
                      findings=[finding.as_dict() for finding in findings.sort(found)])
 
