@@ -153,7 +153,7 @@ class Deployment:
         """The security preflight of the files. What it cannot tell is refused as well."""
         found = preflight.run(preflight.of_candidate(self.plan.description, compose_path, env_path))
         if findings.problems(found):
-            detail = findings.render_problems(found, self.plan.description["language"])
+            detail = preflight.render_problems(found, self.plan.description["language"])
             raise self._error("unsafe", detail=self._mask(detail))
 
     def _prepare_images(self, candidate: Compose, resolved: Mapping[str, Any], rebuild: bool) -> bool:

@@ -44,6 +44,7 @@ STATUS_WORDS = {
 }
 _EXPECTED = Text("expected", "기준")
 _FIX = Text("do", "조치")
+_RULE = Text("rule", "규칙")
 _WHERE = Text("where", "위치")
 _NOT_READ = Text("could not be read: {error}", "읽을 수 없습니다: {error}")
 _NOTHING_CHECKED = Text("nothing was checked", "점검한 항목이 없습니다")
@@ -95,6 +96,10 @@ class Finding(NamedTuple):
 
     def heading(self, lang: str) -> str:
         return " ".join(part for part in (self.title.get(lang), self.subject) if part)
+
+    def waived_as(self) -> str:
+        """What a waiver of it would name: the rule, and the service where there is one."""
+        return f"{self.id}, service {self.place.service}" if self.place.service else self.id
 
     def line(self, lang: str) -> str:
         """All of it in one line: what is wrong and what to do."""
@@ -187,25 +192,27 @@ def summary(findings: List[Finding], lang: str) -> str:
     return f"{verdict}: " + ", ".join(f"{word} {count}" for word, count in counts if count)
 
 
-def render_text(findings: Iterable[Finding], lang: str, without: str = "") -> str:
+def render_text(findings: Iterable[Finding], lang: str, without: str = "", waivable: bool = False) -> str:
     """A report for a person: the verdict, then one block a finding, worst first; what passed takes one line.
 
-    Findings of the status ``without`` count in the verdict and are not listed.
+    Findings of the status ``without`` count in the verdict and are not listed. Where they are ``waivable``, each says
+    what a waiver has to name.
     """
     ordered = sort(findings)
     lines = [summary(ordered, lang)]
     ordered = [finding for finding in ordered if finding.status != without]
     status_width = max(width(word.get(lang)) for word in STATUS_WORDS.values())
     heading_width = min(32, max((width(finding.heading(lang)) for finding in ordered), default=0))
-    label_width = max(width(label.get(lang)) for label in (_WHERE, _EXPECTED, _FIX))
+    label_width = max(width(label.get(lang)) for label in (_RULE, _WHERE, _EXPECTED, _FIX))
     for finding in ordered:
         lines.append("  ".join((pad(STATUS_WORDS[finding.status].get(lang), status_width),
                                 pad(finding.heading(lang), heading_width), finding.seen.get(lang))).rstrip())
         if finding.status != PASS:
             indent = " " * (status_width + 2)
+            rule = Text(finding.waived_as(), finding.waived_as()) if waivable else NOTHING
             lines.extend(f"{indent}{pad(label.get(lang), label_width)}  {text.get(lang)}"
-                         for label, text in ((_WHERE, finding.place.text()), (_EXPECTED, finding.expected),
-                                             (_FIX, finding.fix)) if text.get(lang))
+                         for label, text in ((_RULE, rule), (_WHERE, finding.place.text()),
+                                             (_EXPECTED, finding.expected), (_FIX, finding.fix)) if text.get(lang))
     return "\n".join(lines) + "\n"
 
 

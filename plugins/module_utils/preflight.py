@@ -98,9 +98,14 @@ def conclusion(found: Optional[List[Finding]]) -> str:
 
 def render_text(found: Sequence[Finding], lang: str) -> str:
     """For a person: what is wrong in full, what passed in one line, counted."""
-    text = findings.render_text(found, lang, without=PASS)
+    text = findings.render_text(found, lang, without=PASS, waivable=True)
     passed = {finding.id for finding in found if finding.status == PASS}
     # The part of an id before its first dash is the judge.
     counts = collections.Counter(rule.partition("-")[0] for rule in sorted(passed))
     shown = ", ".join("%s %d" % entry for entry in counts.items())
     return text + _PASSED.fill(rules=shown).get(lang) + "\n" if passed else text
+
+
+def render_problems(found: Sequence[Finding], lang: str) -> str:
+    """The message of a deploy that stops: one line a problem, which ends in what a waiver of it would name."""
+    return "\n".join(f"- {finding.line(lang)} ({finding.waived_as()})" for finding in findings.problems(found))

@@ -89,6 +89,12 @@ PASS     port 0  free
 """
 
 
+def test_what_can_be_waived_says_what_a_waiver_has_to_name() -> None:
+    wait, taken = findings_of(WARN, FAIL)
+    lines = render_text([wait, taken.at("bot")], "en", waivable=True).splitlines()
+    assert [line.strip() for line in lines if "rule" in line] == ["rule      port, service bot", "rule      port"]
+
+
 def test_korean_columns_line_up_on_a_terminal() -> None:
     lines = render_text(findings_of(PASS, FAIL, UNKNOWN), "ko").splitlines()
     assert lines[0] == "실패: 실패 1, 판단 불가 1, 정상 1"
