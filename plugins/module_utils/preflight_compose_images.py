@@ -17,7 +17,8 @@ _REPOSITORY = re.compile(r"([A-Za-z0-9.-]+(:[0-9]+)?/|\[[0-9a-fA-F:]+\](:[0-9]+)
 _MOVING = ("latest", "stable", "mainline", "edge", "nightly", "rolling", "lts", "current", "main", "master", "dev",
            "develop", "beta", "alpha", "rc", "snapshot", "unstable", "testing", "release")
 _BASE = re.compile(r"(alpine|debian|ubuntu|buster|bullseye|bookworm|trixie|focal|jammy|noble|slim|ubi|distroless|"
-                   r"perl|windowsservercore|nanoserver)[0-9.]*\Z")
+                   r"perl|windowsservercore|nanoserver)[0-9.]*\Z|(linux|amd64|arm64(v8)?|arm(32)?(v[5-8])?|armhf|aarch64|"
+                   r"x86|64|i386|ppc64le|s390x|riscv64)\Z")
 _MAJOR = re.compile(r"[a-z]*[0-9]{1,3}\Z")
 # A version in parts, a commit, or a date.
 _EXACT = re.compile(r"v?[0-9]+\.[0-9]|(?=[a-f]*[0-9])[0-9a-f]{7,64}\Z")

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Iterator, Mapping, NamedTuple, Optional
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional
 
 from .preflight_compose_common import Found, containers, variables, words
 from .preflight_compose_images import image
@@ -33,15 +33,32 @@ class Instance(NamedTuple):
         return "" if value is None else str(value)
 
 
-def instance(name: str, service: Mapping[str, Any]) -> Optional[Instance]:
+def instances(project: Mapping[str, Any]) -> Dict[str, Instance]:
+    """Every n8n of the project, by its service.
+
+    Where one is known by its image, n8n's settings in a service that is built here are no sign of another one: they come
+    with a .env that is handed over as a whole.
+    """
+    by_settings = not any(_is_image(service) for _name, service in containers(project))
+    found = ((name, _instance(name, service, by_settings)) for name, service in containers(project))
+    return {name: each for name, each in found if each}
+
+
+def _is_image(service: Mapping[str, Any]) -> bool:
+    name = image(service.get("image")).name
+    return name == "n8n" or re.search(r"[-_.]n8n\Z|\An8n[-_](custom|app|image|prod)", name) is not None
+
+
+def _instance(name: str, service: Mapping[str, Any], by_settings: bool) -> Optional[Instance]:
     """The n8n that a service runs: known by its image, or, where that is built here, by its settings or command."""
-    parts, environment = image(service.get("image")), variables(service.get("environment"))
-    known = parts.name == "n8n" or re.search(r"[-_.]n8n\Z|\An8n[-_](custom|app|image|prod)", parts.name)
+    known, environment = _is_image(service), variables(service.get("environment"))
     command = [word.rpartition("/")[2] for word in words(service.get("entrypoint")) + words(service.get("command"))]
-    built = service.get("build") and (any(key in environment for key in _OWN_KEYS) or "n8n" in command[:1])
+    has_settings = by_settings and any(key in environment for key in _OWN_KEYS)
+    built = service.get("build") and (has_settings or "n8n" in command[:1])
     if not known and not built:
         return None
-    version = re.match(r"v?([0-9]{1,3})(?![0-9a-f])", parts.tag) if known and not service.get("build") else None
+    tag = image(service.get("image")).tag
+    version = re.match(r"v?([0-9]{1,3})(?![0-9a-f])", tag) if known and not service.get("build") else None
     return Instance(name, int(version.group(1)) if version else None, environment)
 
 
@@ -53,13 +70,14 @@ def blocked(found: Instance) -> bool:
 
 def env_blocked(project: Mapping[str, Any]) -> Optional[bool]:
     """Whether every n8n of the project keeps its workflows from the environment; None: there is no n8n."""
-    found = [each for name, service in containers(project) for each in [instance(name, service)] if each]
-    return all(map(blocked, found)) if found else None
+    found = instances(project)
+    return all(map(blocked, found.values())) if found else None
 
 
 def judge_n8n(project: Mapping[str, Any]) -> Iterator[Found]:
+    running = instances(project)
     for name, service in containers(project):
-        found = instance(name, service)
+        found = running.get(name)
         if found is None:
             if BLOCK in variables(service.get("environment")):
                 yield _found(name, "misplaced", BLOCK)

@@ -30,12 +30,13 @@ _OPEN_DASHBOARDS = {
     "GF_AUTH_ANONYMOUS_ENABLED": _TRUE, "GF_USERS_ALLOW_SIGN_UP": _TRUE, "PGADMIN_CONFIG_SERVER_MODE": _FALSE,
     "ME_CONFIG_BASICAUTH": _FALSE, "ME_CONFIG_BASICAUTH_ENABLED": _FALSE, "TRAEFIK_API_INSECURE": _TRUE,
     "FLOWER_UNAUTHENTICATED_API": _TRUE, "DISABLE_AUTH": _TRUE, "DISABLE_AUTHENTICATION": _TRUE,
-    "WEBUI_AUTH": _FALSE, "SUPERSET_PUBLIC_ROLE_LIKE": ("admin", "alpha"),
+    "AUTH_TYPE": ("disabled",), "WEBUI_AUTH": _FALSE, "SUPERSET_PUBLIC_ROLE_LIKE": ("admin", "alpha"),
 }
 # Options of programs, with what they mean: (rule, of which images, what in the command).
 _ARGUMENTS: Tuple[Tuple[str, str, "re.Pattern[str]"], ...] = (
     ("trust", r".*", re.compile(r"--skip-grant-tables(?!=(0|off|false))\b")),
     ("trust", r".*", re.compile(r"\bhost(ssl|nossl)?\s+\S+\s+\S+\s+\S+\s+trust\b")),
+    ("trust", r".*", re.compile(r"--requirepass(?=[= ]*(''|\"\")?\s*(\Z|\s--))")),
     ("trust", r"mongo.*", re.compile(r"(?<!\S)--noauth\b")),
     ("trust", r"cockroach.*", re.compile(r"(?<!\S)--insecure\b(?!=false)")),
     ("trust", r"surrealdb.*", re.compile(r"(?<!\S)--unauthenticated\b|--allow-all\b")),

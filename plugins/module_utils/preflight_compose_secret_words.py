@@ -13,7 +13,7 @@ from .findings import Text
 from .preflight_compose_variables import VARIABLE
 
 _SECRET = {"PASSWORD", "PASSWORDS", "PASSWD", "PASS", "PWD", "PW", "PSW", "PASSPHRASE", "PASSCODE", "SECRET", "SECRETS",
-           "TOKEN", "TOKENS", "APIKEY", "CREDENTIAL", "CREDENTIALS", "MNEMONIC", "PEPPER", "MASTERAUTH",
+           "TOKEN", "TOKENS", "APIKEY", "CREDENTIAL", "CREDENTIALS", "CREDS", "MNEMONIC", "PEPPER", "MASTERAUTH",
            "REQUIREPASS", "SECRETKEY", "ACCESSKEY", "PRIVATEKEY", "ENCRYPTIONKEY"}
 _SECRET_END = re.compile(r".+(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|APIKEY|(?<!BY)(?<!COM)(?<!SUR)PASS)\Z")
 # KEY alone says little: the word before it has to.
@@ -79,6 +79,7 @@ _TOKENS: Tuple[Tuple[Text, "re.Pattern[str]"], ...] = (
     (Text("an API key", "API 키"),
      re.compile(r"\bsk-(ant-|proj-|or-)?[A-Za-z0-9_-]{20,}|\bAIza[\w-]{35}|\b[sr]k_(live|test)_[A-Za-z0-9]{16,}|"
                 r"\bSG\.[\w-]{16,}\.[\w-]{16,}|\bhf_[A-Za-z0-9]{30,}|\bnpm_[A-Za-z0-9]{36}|\bdckr_pat_[\w-]{20,}|"
+                r"\bglsa_\w{30,}|\bdop_v1_[0-9a-f]{64}|\bGOCSPX-[\w-]{20,}|\bhvs\.[\w-]{20,}|\b(AKIA|ASIA)[0-9A-Z]{16}\b|"
                 r"\bpypi-[\w-]{50,}|\bgsk_[A-Za-z0-9]{40,}|\bxai-[A-Za-z0-9]{40,}")),
     (Text("a Telegram bot token", "Telegram 봇 토큰"), re.compile(r"(?<!\d)\d{8,10}:[A-Za-z0-9_-]{35}(?![\w-])")),
     (Text("a signed token (JWT)", "서명된 토큰(JWT)"), re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}")),

@@ -196,9 +196,9 @@ def judge(world: World, required: Sequence[str], resolved: Optional[Mapping[str,
           owner: Optional[str] = None, referenced: Sequence[str] = (), project: str = "") -> List[Finding]:
     """What is unsafe about the file, its surroundings and its values.
 
-    ``required``: keys that must hold a value; ``referenced``: that must be there, if only empty. ``resolved``: the
-    project as Compose resolves it. ``owner``: who may own the file beside root and who asks. ``project``: the name that
-    the stack's volumes bear; without it the resolved one.
+    ``required``: keys that must hold a value; ``referenced``: that must be there, if only empty, as long as they
+    guard nothing. ``resolved``: the project as Compose resolves it. ``owner``: who may own the file beside root and who
+    asks. ``project``: the name that the stack's volumes bear; without it the resolved one.
     """
     found = list(_judge_place(world, owner))
     judged = set(_RELEVANT_TO_FILE)

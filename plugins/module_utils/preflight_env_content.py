@@ -15,7 +15,7 @@ from .dotenv_reading import BOM, Entry, parse
 from .findings import Finding
 from .preflight_env_rules import RULES
 
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\x01-\x08\x0e-\x1f\x7f]")
+_INVISIBLE = re.compile("[\u00a0\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\x01-\x08\x0e-\x1f\x7f]")
 _CONTROL = re.compile(r"[\x00-\x1f]")
 _SHARED_SOCKET = "unix:///var/run/docker.sock"
 _STEERING = ("COMPOSE_FILE", "COMPOSE_ENV_FILES", "COMPOSE_PATH_SEPARATOR", "COMPOSE_DISABLE_ENV_FILE", "DOCKER_HOST",
@@ -132,8 +132,11 @@ class Content:
             elif not entry.value.strip():
                 self._add("env-required", "empty", key)
         for key in self.referenced:
-            if key not in self.effective:
+            entry = self.effective.get(key)
+            if entry is None:
                 self._add("env-required", "missing", key)
+            elif entry.value is not None and not entry.value.strip() and values.guards(key):
+                self._add("env-required", "empty", key)
 
     def _line(self, entry: Entry) -> None:
         """One assignment, whether it is the one that counts or not."""

@@ -35,6 +35,10 @@ _ABOUT = frozenset("""
     PRICE COST MODEL SCOPE SCOPES INTERVAL PROVIDER BACKEND DRIVER STRATEGY COMMAND CMD FORMAT ENCODING PATTERN REGEX
     RETRIES ATTEMPTS HINT ARN STORE MANAGER THROUGH COMPLEXITY HISTORY AUTHENTICATION AUTH CHANGE CHANGED THRESHOLD
     RATE BYTES LABEL TITLE""".split())
+# Logins at others' servers, which not every installation has; and what our own programs tell friend from foe by.
+_OF_OTHERS = frozenset("SMTP MAIL EMAIL PROXY".split())
+_GUARD = re.compile(r"(ENCRYPTION|SIGNING|JWT|HMAC|SESSION|COOKIE|WEBHOOK|N8N|APP|DJANGO|FLASK)_(SECRET|KEY)(_KEY)?\Z|"
+                    r"\ASECRET_KEY\Z")
 _FORMS = ("URLENCODED", "ENCODED", "BASE64", "B", "OLD", "NEW", "CURRENT", "PREVIOUS")
 _USERS = ("USER", "USERNAME", "LOGIN", "USER_NAME", "EMAIL", "ROLE")
 
@@ -90,6 +94,14 @@ def kind(key: str) -> Optional[str]:
         if word in ("KEY", "KEYS") and at and words[at - 1] in _KEYS:
             return "token"
     return None
+
+
+def guards(key: str) -> bool:
+    """Whether everyone is let in where this is empty; a key to what others offer may be left out."""
+    words = words_of_name(key)
+    if _OF_OTHERS & set(words):
+        return False
+    return kind(key) == "password" or (is_secret(key) and bool(_GUARD.search("_".join(words))))
 
 
 def is_user(key: str) -> bool:

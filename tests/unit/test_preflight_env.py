@@ -375,6 +375,22 @@ def test_a_key_that_the_compose_files_use_may_be_empty_but_not_missing() -> None
     assert seen(found) == [("env-required", FAIL, "LLM_MODE", 0)]
 
 
+@pytest.mark.parametrize("key", ["DB_PASSWORD", "SECRET_KEY", "N8N_ENCRYPTION_KEY", "N8N_WEBHOOK_SECRET",
+                                 "APP_JWT_SECRET"])
+def test_what_guards_something_may_not_be_empty(key: str) -> None:
+    world = env.World("/srv/.env", CLEAN, content=f"TZ=UTC\n{key}=\n".encode(),
+                      file=env.Status("/srv/.env", "file", 0o600, "root"))
+    assert seen(env.judge(world, [], referenced=[key])) == [("env-required", FAIL, key, 2)]
+
+
+@pytest.mark.parametrize("key", ["SMTP_PASSWORD", "TELEGRAM_BOT_TOKEN", "OPENAI_API_KEY", "UPBIT_SECRET_KEY",
+                                 "OAUTH_CLIENT_SECRET", "PASSWORD_MIN_LENGTH"])
+def test_a_key_to_what_others_offer_may_be_empty(key: str) -> None:
+    world = env.World("/srv/.env", CLEAN, content=f"TZ=UTC\n{key}=\n".encode(),
+                      file=env.Status("/srv/.env", "file", 0o600, "root"))
+    assert seen(env.judge(world, [], referenced=[key])) == []
+
+
 def test_the_stacks_own_project_name_counts_not_the_one_that_the_file_makes_of_it() -> None:
     world = env.World("/srv/.env", CLEAN, content=b"COMPOSE_PROJECT_NAME=new\n",
                       file=env.Status("/srv/.env", "file", 0o600, "root"))

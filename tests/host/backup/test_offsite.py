@@ -20,13 +20,14 @@ REPOSITORY = STORE + "/backups/coinpilot"
 ROOT = "/var/backups/coinpilot"
 CACHE = "/var/lib/coinpilot/offsite-cache"
 TARGETS = ["postgres", "redis", "n8n", "grafana"]
-PASSWORD = "pass'word \"with\" $quotes # \\"
-KEYS = {"OFFSITE_PASSWORD": PASSWORD, "OFFSITE_ACCESS_KEY_ID": "keyid", "OFFSITE_SECRET_ACCESS_KEY": "secretkey"}
+PASSWORD = "Vw'9q \"tz\" $hM3 # kd7\\"
+KEY, SECRET = "k8dm2vq7tz5wn3xh", "Rj4vTq9mXw2bLz7cKd5n"
+KEYS = {"OFFSITE_PASSWORD": PASSWORD, "OFFSITE_ACCESS_KEY_ID": KEY, "OFFSITE_SECRET_ACCESS_KEY": SECRET}
 SETTINGS = {"repository": "s3:http://127.0.0.1:9333/backups/coinpilot", "schedule": "45 3 * * *",
             "check_schedule": "45 5 * * 0", "keep": {"daily": 3, "weekly": 1}}
 # restic, as a person would call it by hand.
-BY_HAND = (f"env RESTIC_PASSWORD={json.dumps(PASSWORD).replace('$', chr(92) + '$')} AWS_ACCESS_KEY_ID=keyid "
-           f"AWS_SECRET_ACCESS_KEY=secretkey RESTIC_CACHE_DIR={CACHE} restic -r {SETTINGS['repository']}")
+BY_HAND = (f"env RESTIC_PASSWORD={json.dumps(PASSWORD).replace('$', chr(92) + '$')} AWS_ACCESS_KEY_ID={KEY} "
+           f"AWS_SECRET_ACCESS_KEY={SECRET} RESTIC_CACHE_DIR={CACHE} restic -r {SETTINGS['repository']}")
 
 
 def stop_server(host: Host) -> None:
@@ -37,7 +38,7 @@ def start_server(host: Host) -> None:
     """A new process each time: rclone remembers for minutes what its directories held."""
     stop_server(host)
     host.check_output(f"systemd-run --quiet --collect --unit offsite-s3 {STORE}-rclone serve s3 "
-                      f"--addr 127.0.0.1:9333 --auth-key keyid,secretkey --vfs-cache-mode off {STORE}")
+                      f"--addr 127.0.0.1:9333 --auth-key {KEY},{SECRET} --vfs-cache-mode off {STORE}")
     host.check_output("timeout 20 sh -c 'until ss -ltn | grep -q 127.0.0.1:9333; do sleep 0.2; done'")
 
 
@@ -147,15 +148,15 @@ def test_copy_check_and_fetch_bring_back_the_same_bytes(host: Host) -> None:
 def test_no_secret_is_seen_anywhere(host: Host, bulk: None) -> None:
     in_background(host, "coinpilot-ops offsite copy", "offsite-first")
     host.check_output("timeout 60 sh -c 'until pgrep -x restic; do sleep 0.1; done'")
-    assert "secretkey" not in host.check_output("ps axww -o args | grep -v rclone")
+    assert SECRET not in host.check_output("ps axww -o args | grep -v rclone")
     host.check_output("timeout 120 sh -c 'while pgrep -x restic; do sleep 0.5; done'")
     host.check_output(f"sed -i 's/^OFFSITE_SECRET_ACCESS_KEY=.*/OFFSITE_SECRET_ACCESS_KEY=wrong-one/' {DIRECTORY}/.env")
     report = host.run("coinpilot-ops offsite copy")
-    host.check_output(f"sed -i 's/^OFFSITE_SECRET_ACCESS_KEY=.*/OFFSITE_SECRET_ACCESS_KEY=secretkey/' {DIRECTORY}/.env")
+    host.check_output(f"sed -i 's/^OFFSITE_SECRET_ACCESS_KEY=.*/OFFSITE_SECRET_ACCESS_KEY={SECRET}/' {DIRECTORY}/.env")
     written = host.check_output("cat /var/log/coinpilot/offsite.log /var/lib/coinpilot/backup/offsite.json "
                                 "/var/lib/coinpilot/metrics/*offsite* /etc/cron.d/coinpilot-offsite "
                                 "/etc/coinpilot/stack.json") + report.stdout + report.stderr
-    for secret in ("wrong-one", "secretkey", PASSWORD):
+    for secret in ("wrong-one", SECRET, PASSWORD):
         assert secret not in written
 
 
