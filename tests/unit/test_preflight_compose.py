@@ -414,7 +414,7 @@ CASES: Dict[str, Case] = {
     "n8n-digest": env(N8N, image="n8nio/n8n@sha256:" + "c" * 64),
     "n8n-users": env(N8N, image=N8N1, N8N_BLOCK_ENV_ACCESS_IN_NODE="true", N8N_USER_MANAGEMENT_DISABLED="true"),
     "n8n-builtin": env(N8N, image=N8N1, N8N_BLOCK_ENV_ACCESS_IN_NODE="true", NODE_FUNCTION_ALLOW_BUILTIN="*"),
-    "n8n-built": Case({"build": ".", "environment": {"N8N_ENCRYPTION_KEY": "${DB_PASSWORD}"}}, [N8N]),
+    "n8n-built": Case({"build": ".", "command": ["n8n", "worker"]}, [N8N]),
     "n8n-basic": env("?" + N8N, image=N8N1, N8N_BLOCK_ENV_ACCESS_IN_NODE="true", N8N_BASIC_AUTH_ACTIVE="true"),
     "n8n-elsewhere": env("?" + N8N, N8N_BLOCK_ENV_ACCESS_IN_NODE="true"),
     "n8n-ok": env(image=N8N1, N8N_BLOCK_ENV_ACCESS_IN_NODE="true"),
