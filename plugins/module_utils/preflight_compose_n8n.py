@@ -36,8 +36,8 @@ class Instance(NamedTuple):
 def instances(project: Mapping[str, Any]) -> Dict[str, Instance]:
     """Every n8n of the project, by its service.
 
-    Where one is known by its image, n8n's settings in a service that is built here are no sign of another one: they come
-    with a .env that is handed over as a whole.
+    Where one is known by its image, n8n's settings in a service that is built here are no sign of another one: they
+    come with a .env that is handed over as a whole.
     """
     by_settings = not any(_is_image(service) for _name, service in containers(project))
     found = ((name, _instance(name, service, by_settings)) for name, service in containers(project))

@@ -45,14 +45,18 @@ class World(NamedTuple):
 
 
 def gather(directory: str) -> World:
-    """Every .json file of the directory and those below it."""
+    """Every file of the directory and those below it, but for hidden ones and notes in Markdown.
+
+    A workflow under another ending would be imported just the same.
+    """
     if not os.path.isdir(directory):
         return World(directory)
     errors: List[str] = []
     paths: List[str] = []
     for top, below, names in os.walk(directory, onerror=lambda error: errors.append(str(error.strerror))):
         below.sort()
-        paths.extend(os.path.join(top, name) for name in names if name.lower().endswith(".json"))
+        paths.extend(os.path.join(top, name) for name in names
+                     if not name.startswith(".") and not name.lower().endswith(".md"))
     return World(directory, [read(path) for path in sorted(paths)], errors[0] if errors else "")
 
 

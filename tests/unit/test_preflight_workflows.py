@@ -209,11 +209,20 @@ def test_what_is_a_secret_by_its_shape_or_its_name(value: str, name: str, secret
     assert bool(kind_of(value, name)) is secret
 
 
-def test_a_directory_that_is_missing_fails_and_an_empty_one_warns(tmp_path: Path) -> None:
+def test_a_directory_that_is_missing_fails_and_of_an_empty_one_nothing_can_be_told(tmp_path: Path) -> None:
     assert failures(workflows.judge(workflows.gather(str(tmp_path / "gone")), None)) == {"workflow-file"}
     (tmp_path / "README.md").write_text("not JSON")
     (finding,) = workflows.judge(workflows.gather(str(tmp_path)), None)
-    assert (finding.id, finding.status) == ("workflow-file", WARN)
+    assert (finding.id, finding.status) == ("workflow-file", UNKNOWN)
+
+
+def test_a_workflow_under_another_ending_is_judged_and_other_files_are_findings(tmp_path: Path) -> None:
+    unguarded = CORPUS / "bad" / "workflow-unguarded" / "before-the-check.json"
+    (tmp_path / "trade.txt").write_text(unguarded.read_text(encoding="utf-8"))
+    (tmp_path / "notes.txt").write_text("not JSON")
+    (tmp_path / ".gitkeep").touch()
+    found = workflows.judge(workflows.gather(str(tmp_path)), False)
+    assert failures(found) == {"workflow-file", "workflow-unguarded"}
 
 
 def test_what_cannot_be_read_is_unknown(tmp_path: Path) -> None:
