@@ -9,7 +9,7 @@ import os
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from . import findings, preflight_compose_lines, preflight_compose_n8n, preflight_compose_render
-from .findings import Finding
+from .findings import Finding, Text
 from .preflight_compose_common import Found, Path, mapping, origin, undoubled
 from .preflight_compose_engine import judge_engine
 from .preflight_compose_images import judge_images
@@ -22,6 +22,7 @@ from .preflight_compose_ports import judge_ports
 from .preflight_compose_products import judge_products
 from .preflight_compose_rules import RULES
 from .preflight_compose_secrets import judge_secrets, referenced
+from .preflight_env_values import is_secret
 
 
 class World(NamedTuple):
@@ -42,6 +43,8 @@ class World(NamedTuple):
     sources: Tuple[Source, ...] = ()
     # A file that was not understood although ``raw`` depends on it.
     unread: str = ""
+    # Values of .env that are secrets, and what is shown in their place wherever the files put them: an image, a path.
+    masks: Mapping[str, str] = {}
 
 
 def gather(files: Sequence[str], env_file: str, directory: str = "") -> World:
@@ -61,7 +64,11 @@ def gather(files: Sequence[str], env_file: str, directory: str = "") -> World:
               if resolved.project is None or _is_from_env_file(name, places, values, resolved.unset)}
     return World(tuple(chosen), resolved.project, project, resolved.error, available, needed, resolved.unset,
                  _host(directory or os.path.dirname(os.path.abspath(chosen[0])) if chosen else "", env_file,
-                       resolved.project or {}), sources, unread)
+                       resolved.project or {}), sources, unread, _masks(values))
+
+
+def _masks(values: Mapping[str, str]) -> Mapping[str, str]:
+    return {value: "${%s}" % name for name, value in values.items() if len(value) >= 8 and is_secret(name)}
 
 
 def _is_from_env_file(name: str, places: Sequence[str], values: Mapping[str, str], unset: Sequence[str]) -> bool:
@@ -103,7 +110,7 @@ def judge(world: World, policy: Mapping[str, Any]) -> List[Finding]:
         case = "refused" if world.available else "unavailable"
         return [RULES["compose-render"].finding(case, reason=world.error).at(file=next(iter(world.files), ""))]
     project = undoubled(world.resolved)
-    found = _once([_placed(each, world) for each in _judge(world, project, policy)])
+    found = _once([_masked(_placed(each, world), world.masks) for each in _judge(world, project, policy)])
     return findings.with_passes(RULES, found)
 
 
@@ -140,6 +147,17 @@ def _placed(found: Found, world: World) -> Finding:
     service, path = origin(found.service, found.path)
     file, line = preflight_compose_lines.find(world.sources, path) or (of_project, None)
     return found.finding.at(service, file, line)
+
+
+def _masked(finding: Finding, masks: Mapping[str, str]) -> Finding:
+    """Without the secrets that the files put where nobody takes them for one."""
+    def masked(text: str) -> str:
+        for value, name in masks.items():
+            text = text.replace(value, name)
+        return text
+
+    return finding._replace(subject=masked(finding.subject), seen=Text(*map(masked, finding.seen)),
+                            fix=Text(*map(masked, finding.fix)))
 
 
 def _judge_render(world: World, project: Mapping[str, Any]) -> Iterator[Found]:

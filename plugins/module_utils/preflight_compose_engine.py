@@ -29,5 +29,10 @@ def judge_engine(project: Mapping[str, Any]) -> Iterator[Found]:
             text = " ".join(words(service.get(part)))
             match = _ARGUMENT.search(text) or _ADDRESS.search(text)
             if match:
-                yield Found(rule.finding("argument", "%s %s" % (name, part), argument=match.group(0).strip()), name,
+                yield Found(rule.finding("argument", "%s %s" % (name, part), argument=_shown(match.group(0))), name,
                             ("services", name, part))
+
+
+def _shown(argument: str) -> str:
+    """Without the user and the password of an address."""
+    return re.sub(r"//[^/@]*@", "//***@", argument.strip())

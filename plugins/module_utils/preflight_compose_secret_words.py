@@ -63,10 +63,13 @@ _COMMANDS = (
     ("redis-cli -a", re.compile(r"redis-cli\b[^|;&]{0,400}?\s-a[ \t]*[\"']?([^\s\"'|;&-][^\s\"'|;&]*)")),
     ("mysql -p",
      re.compile(r"(?:mysql|mariadb)(?:-?(?:admin|dump|check|show))?\b[^|;&]{0,400}?\s-p[\"']?([^\s\"'|;&]+)")),
-    ("curl -u", re.compile(r"(?:curl|wget|http)\b[^|;&]{0,400}?\s(?:-u|--user)[ =]*[\"']?[^\s:\"']+:([^\s\"']+)")),
+    ("curl -u", re.compile(r"(?:curl|wget|http)\b[^|;&]{0,400}?\s(?:-[A-Za-z]*u|--user)[ =]*[\"']?[^\s:\"']+:([^\s\"']+)")),
+    ("mongosh -p",
+     re.compile(r"mongo(?:sh|dump|restore|export|import)?\b[^|;&]{0,400}?\s-p[ \t]*[\"']?([^\s\"'|;&-][^\s\"'|;&]*)")),
     ("sshpass -p", re.compile(r"sshpass\s+-p[ \t]*[\"']?([^\s\"']+)")),
     ("SQL", re.compile(r"\b(?:PASSWORD|IDENTIFIED\s+BY)\s+'([^']+)'", re.I)),
     ("Authorization", re.compile(r"Authorization[\"']?\s*[:=]\s*[\"']?(?:Bearer|Basic|Token)\s+([^\s\"']{6,})", re.I)),
+    ("Authorization", re.compile(r"\A(?:Bearer|Basic|Token)\s+(?=\S*\d)([^\s\"']{12,})\Z")),
 )
 _TOKENS: Tuple[Tuple[Text, "re.Pattern[str]"], ...] = (
     (Text("a private key", "개인 키"), re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
@@ -126,7 +129,7 @@ def is_secret(name: str, value: str) -> bool:
         return False
     if words[-1] in ("AUTH", "BASICAUTH"):
         return is_random(text) or bool({"NEO4J", "BASIC", "BASICAUTH", "HTTP"} & set(words) and _USER_AND.match(text))
-    return words[-1] in ("KEY", "KEYS", "SALT", "SEED") and is_random(text)
+    return words[-1] in ("KEY", "KEYS", "SALT", "SEED", "JWT") and is_random(text)
 
 
 def is_random(text: str) -> bool:
