@@ -43,11 +43,13 @@ class Watch:
 
 
 @pytest.fixture(scope="module")
-def watch(host: Host) -> Watch:
+def watch(host: Host, play: Play) -> Iterator[Watch]:
+    host.check_output(TAKE_AWAY)
     watch = Watch(host)
     assert {rule for _status, rule, _subject in watch.before} == {
         "host-docker-user", "host-metadata", "host-reject", "host-sshd"}, watch.before
-    return watch
+    yield watch
+    play("site.yml").expect_success()
 
 
 @pytest.fixture(autouse=True)
