@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 from .findings import FAIL, Case, Finding, Rule, Text, table
 
-ENGINES = ("application", "grafana", "n8n", "postgresql", "prometheus", "redis")
+ENGINES = ("application", "grafana", "n8n", "node-exporter", "postgresql", "prometheus", "redis")
 SERVICES, OVERRIDES = "stack_services", "stack_service_overrides"
 
 _MEMORY = re.compile(r"(\d+)([kmg]?)b?\Z", re.IGNORECASE)

@@ -20,7 +20,7 @@ def says(services: Any, overrides: Any) -> str:
 
 
 def test_the_roles_own_description_is_sound() -> None:
-    services = DEFAULTS["stack_services"]
+    services = {**DEFAULTS["stack_services"], **DEFAULTS["stack_metrics_services"]}
     assert says(services, {}) == ""
     assert description.merge_services(services, DEFAULTS["stack_service_overrides"]) == services
 
@@ -72,7 +72,7 @@ class Wrong(NamedTuple):
     Wrong({"db": {**DB, "dockerfile": "x"}}, {},
           "stack_services: db: give either image or dockerfile, not both and not neither"),
     Wrong({"db": {**DB, "engine": "oracle"}}, {},
-          "stack_services: db: engine must be one of application, grafana, n8n, postgresql, prometheus, redis; "
+          "stack_services: db: engine must be one of application, grafana, n8n, node-exporter, postgresql, prometheus, redis; "
           "it is 'oracle'"),
     Wrong({"db": {**DB, "volume": "data"}}, {}, "stack_services: db: missing: mount"),
     Wrong({"db": DB, "db2": DB}, {}, "stack_services: db2: container db is taken by db already"),

@@ -25,5 +25,6 @@ def test_defaults_are_the_documented_ones(role: Path) -> None:
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_variables_bear_the_roles_name(role: Path) -> None:
-    names = [*load(role / "defaults" / "main.yml"), *load(role / "vars" / "main.yml")]
+    files = [role / "defaults" / "main.yml", role / "vars" / "main.yml", *role.glob("vars/main/*.yml")]
+    names = [name for file in files for name in load(file)]
     assert [name for name in names if not name.lstrip("_").startswith(role.name + "_")] == []
