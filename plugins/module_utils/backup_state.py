@@ -15,16 +15,15 @@ import glob
 import http.client
 import json
 import os
-import re
 import socket
 import ssl
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from . import backup_store, files
+from . import backup_store, files, metrics
 from .backup_store import Backup
 from .findings import LANGUAGES, NOTHING, WARN, Case, Finding, Rule, Text, problems, table
 
@@ -85,7 +84,8 @@ def path(state_directory: str, target: str) -> str:
 
 
 def metrics_path(state_directory: str, stack: str, target: str) -> str:
-    return os.path.join(state_directory, "metrics", "%s_backup_%s.prom" % (_metric_word(stack), target))
+    return os.path.join(metrics.directory(state_directory),
+                        "%s_backup_%s.prom" % (metrics.prefix(stack), target))
 
 
 def epoch(at: str) -> float:
@@ -180,14 +180,6 @@ def write_metrics(state_directory: str, stack: str, target: str, backups: Sequen
     return found
 
 
-class _Metric(NamedTuple):
-    """One gauge: the end of its name, what it is, and its values by further labels; no value is no series."""
-
-    name: str
-    help: str
-    values: List[Tuple[Dict[str, str], Optional[float]]]
-
-
 def render_metrics(stack: str, target: str, state: Mapping[str, Any], backups: Sequence[Backup]) -> str:
     """The text of the metrics file."""
     def at(section: str) -> Optional[float]:
@@ -214,18 +206,14 @@ def render_metrics(stack: str, target: str, state: Mapping[str, Any], backups: S
         ("oldest_timestamp_seconds", "When the oldest good backup was taken.", min(good, default=None)),
         ("newest_timestamp_seconds", "When the newest good backup was taken.", max(good, default=None)),
     )
-    metrics = [_Metric(name, words, [({}, value)]) for name, words, value in single]
-    metrics.append(_Metric("backups", "Backups that there are, good or not.", [
-        ({"kind": kind}, float(sum(backup.kind == kind for backup in backups))) for kind in backup_store.KINDS]))
-
-    lines: List[str] = []
-    for metric in metrics:
-        name = "%s_backup_%s" % (_metric_word(stack), metric.name)
-        series = [_series(name, {"target": target, **labels}, value) for labels, value in metric.values
-                  if value is not None]
-        if series:
-            lines += ["# HELP %s %s" % (name, metric.help), "# TYPE %s gauge" % name, *series]
-    return "\n".join(lines) + "\n"
+    kinds: List[Tuple[Dict[str, str], Optional[float]]] = [
+        ({"target": target, "kind": kind}, sum(backup.kind == kind for backup in backups))
+        for kind in backup_store.KINDS]
+    named = [(name, words, [({"target": target}, value)]) for name, words, value in single]
+    named.append(("backups", "Backups that there are, good or not.", kinds))
+    word = metrics.prefix(stack)
+    return metrics.render(metrics.Metric("%s_backup_%s" % (word, name), words, values)
+                          for name, words, values in named)
 
 
 def ping_url(env_values: Mapping[str, str], target: str) -> Optional[str]:
@@ -379,16 +367,6 @@ def _locked(directory: str, mode: int) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _series(name: str, labels: Mapping[str, str], value: float) -> str:
-    marks = ",".join('%s="%s"' % (key, text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n"))
-                     for key, text in labels.items())
-    return "%s{%s} %.15g" % (name, marks, value)
-
-
-def _metric_word(stack: str) -> str:
-    return re.sub(r"[^a-zA-Z0-9_]", "_", stack)
 
 
 def _moment(at: float) -> str:
