@@ -18,6 +18,7 @@ import re
 import signal
 import sys
 import tempfile
+import time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, TextIO
 
 from . import findings, job_log
@@ -104,10 +105,19 @@ class SubCommand(NamedTuple):
 
 # The sub-commands ----------------------------------------------------------------------------------------------------
 
-def _verify(options: argparse.Namespace, description: Description) -> Report:
-    from . import stack_health
+def _verify_arguments(add: Add) -> None:
+    add("--record", action="store_true",
+        help=Text("leave the result for Prometheus, as the daily timer does",
+                  "매일 타이머처럼 결과를 Prometheus용으로 기록"))
 
-    return Report(stack_health.judge(stack_health.gather(description), description))
+
+def _verify(options: argparse.Namespace, description: Description) -> Report:
+    from . import stack_health, verify_metrics
+
+    found = stack_health.judge(stack_health.gather(description), description)
+    if options.record:
+        found += verify_metrics.write(description, found, time.time())
+    return Report(found)
 
 
 def _backup_arguments(add: Add) -> None:
@@ -297,13 +307,9 @@ def _targets_argument(add: Add) -> None:
         help=Text("what is meant, e.g. postgres (all when none is named)", "백업 대상. 예: postgres(생략하면 전체)"))
 
 
-def _no_arguments(add: Add) -> None:
-    pass
-
-
 COMMANDS: Dict[str, SubCommand] = {
     "verify": SubCommand(Text("is the stack as described, and healthy?", "스택이 설명대로이고 정상인지 점검"),
-                         _no_arguments, _verify),
+                         _verify_arguments, _verify),
     "preflight": SubCommand(Text("is it safe: the compose file, .env, the n8n workflows, what runs?",
                                  "compose 파일, .env, n8n 워크플로, 실행 중인 것이 안전한지 점검"),
                             _preflight_arguments, _preflight, alone=lambda options: bool(options.compose),

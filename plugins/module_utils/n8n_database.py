@@ -248,7 +248,7 @@ def _resolved(whole: Sequence[Any], value: Any) -> Any:
     if not isinstance(value, str):
         return value
     # What is no number is not told: it may be anything.
-    if not value.isdigit():
+    if not value.isdecimal():
         raise IndexError
     return whole[int(value)]
 

@@ -52,7 +52,7 @@ def test_a_start_that_fails_shows_as_failed(host: Host, play: Play) -> None:
     assert host.run(f"systemctl start {UNIT}").rc != 0
     assert state(host) == "failed"
     assert play("playbooks/verify.yml").rc != 0
-    # Docker restarts the bot all the while: one that begins before the fault is gone would fail the start that mends it.
+    # Docker restarts the bot all the while: one that begins before the fault is gone would fail the start below.
     host.check_output("docker stop coinpilot-bot")
     host.check_output("docker start coinpilot-redis")
     ask_redis(host, "del sample:fault:bot")

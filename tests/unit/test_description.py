@@ -72,8 +72,8 @@ class Wrong(NamedTuple):
     Wrong({"db": {**DB, "dockerfile": "x"}}, {},
           "stack_services: db: give either image or dockerfile, not both and not neither"),
     Wrong({"db": {**DB, "engine": "oracle"}}, {},
-          "stack_services: db: engine must be one of application, grafana, n8n, node-exporter, postgresql, prometheus, redis; "
-          "it is 'oracle'"),
+          "stack_services: db: engine must be one of application, grafana, n8n, node-exporter, postgresql, prometheus, "
+          "redis; it is 'oracle'"),
     Wrong({"db": {**DB, "volume": "data"}}, {}, "stack_services: db: missing: mount"),
     Wrong({"db": DB, "db2": DB}, {}, "stack_services: db2: container db is taken by db already"),
     Wrong({"bot": BOT, "api": {**BOT, "container": "api"}}, {},
