@@ -95,9 +95,9 @@ def host_image() -> str:
 @functools.cache
 def workloads() -> list[Image]:
     """One per official image in the description of the stack; an engine's directory has the engine's name."""
-    services = yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8"))["stack_services"]
+    description = yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8"))
     found = [Image("python", PYTHON_IMAGE)]
-    for service in services.values():
+    for service in (*description["stack_services"].values(), *description["stack_metrics_services"].values()):
         if "image" not in service:
             continue
         engine, official = service["engine"], service["image"]
