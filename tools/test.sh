@@ -6,7 +6,11 @@ source "$(dirname "$0")/common.sh"
 cd "$checkout"
 
 readonly junit=.cache/junit
-declare -A reports=([unit]=$junit/unit.xml [molecule]=$junit/host-default.xml:$junit/host-backup.xml)
+hosts=
+for scenario in molecule/*/; do
+    hosts+=:$junit/host-$(basename "$scenario").xml
+done
+declare -A reports=([unit]=$junit/unit.xml [molecule]=${hosts#:})
 
 # What an earlier run found does not count for this one.
 rm -rf "$junit"
