@@ -13,7 +13,7 @@ import json
 import os
 import sqlite3
 import stat
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 from urllib.parse import quote
 
 NAME = "database.sqlite"
@@ -42,7 +42,10 @@ class Webhook(NamedTuple):
 
 
 class Workflow(NamedTuple):
-    """A workflow as it is stored. ``nodes`` and ``connections`` are those that were saved last."""
+    """A workflow as it is stored. ``nodes`` and ``connections`` are those that were saved last.
+
+    An active one runs ``active_nodes``: versions that tell saving from publishing keep them apart.
+    """
 
     id: str
     name: str
@@ -52,6 +55,8 @@ class Workflow(NamedTuple):
     connections: Dict[str, Any]
     settings: Dict[str, Any]
     updated_at: str
+    active_nodes: List[Any]
+    active_connections: Dict[str, Any]
 
 
 class Credential(NamedTuple):
@@ -103,10 +108,16 @@ class Database:
 
     def workflows(self) -> List[Workflow]:
         rows = self._rows("workflow_entity", ("id", "name", "active"),
-                          ("nodes", "connections", "settings", "updatedAt", "isArchived"))
-        return [Workflow(str(row["id"]), str(row["name"]), bool(row["active"]), bool(row["isArchived"]),
-                         _listing(row["nodes"]), _mapping(row["connections"]), _mapping(row["settings"]),
-                         str(row["updatedAt"] or "")) for row in rows]
+                          ("nodes", "connections", "settings", "updatedAt", "isArchived", "activeVersionId"))
+        published = {}
+        if "activeVersionId" in self._columns("workflow_entity"):
+            # Without a version that is published the flag `active` does nothing.
+            published = {row["versionId"]: row for row in self._rows(
+                "workflow_history", ("versionId", "nodes", "connections"),
+                where='"versionId" IN (SELECT "activeVersionId" FROM "workflow_entity")')}
+            for row in rows:
+                row["active"] = row["active"] and row["activeVersionId"] in published
+        return [_workflow(row, published.get(row["activeVersionId"], row)) for row in rows]
 
     def webhooks(self) -> List[Webhook]:
         rows = self._rows("webhook_entity", ("webhookPath", "method", "node", "workflowId"))
@@ -155,7 +166,7 @@ class Database:
     def _rows(self, table: str, needed: Sequence[str], optional: Sequence[str] = (), where: str = "",
               values: Sequence[Any] = ()) -> List[Dict[str, Any]]:
         """Rows by column; a column that this version does not have is None in each."""
-        there = {row[1] for row in self._query('PRAGMA table_info("%s")' % table)}
+        there = self._columns(table)
         missing = [column for column in needed if column not in there]
         if missing:
             raise Unreadable("this version of n8n has no %s in its table %s" % (", ".join(missing), table)
@@ -164,6 +175,9 @@ class Database:
         sql = 'SELECT %s FROM "%s"' % (", ".join('"%s"' % column for column in columns), table)
         rows = self._query(sql + (" WHERE " + where if where else ""), values)
         return [{**dict.fromkeys(optional), **dict(zip(columns, row))} for row in rows]
+
+    def _columns(self, table: str) -> Set[str]:
+        return {row[1] for row in self._query('PRAGMA table_info("%s")' % table)}
 
     def _query(self, sql: str, values: Sequence[Any] = ()) -> List[Tuple[Any, ...]]:
         with _told():
@@ -231,6 +245,12 @@ def error_text(problem: Any) -> str:
         said = [str(problem[key]) for key in ("message", "description") if isinstance(problem.get(key), str)]
         return " ".join(" - ".join(dict.fromkeys(said)).split()) or "error"
     return " ".join(str(problem).split())
+
+
+def _workflow(row: Mapping[str, Any], active: Mapping[str, Any]) -> Workflow:
+    return Workflow(str(row["id"]), str(row["name"]), bool(row["active"]), bool(row["isArchived"]),
+                    _listing(row["nodes"]), _mapping(row["connections"]), _mapping(row["settings"]),
+                    str(row["updatedAt"] or ""), _listing(active["nodes"]), _mapping(active["connections"]))
 
 
 def _http_status(problem: Any) -> str:
