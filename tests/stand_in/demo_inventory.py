@@ -17,6 +17,7 @@ INVENTORY = CHECKOUT / "inventories" / "demo"
 SECRETS = INVENTORY / "group_vars" / "all" / "secrets.yml"
 CONNECTION = INVENTORY / "host_vars" / "oci" / "connection.yml"
 DESCRIPTION = CHECKOUT / "roles" / "stack" / "defaults" / "main.yml"
+OWNER_KEYS = ("N8N_OWNER_EMAIL", "N8N_OWNER_PASSWORD")
 HEAD = "---\n# Written by `make demo`; `make demo-down` removes it.\n"
 
 
@@ -26,7 +27,7 @@ def main() -> int:
     # Made up once: the database in the demo's volume was made with them.
     if not SECRETS.exists():
         keys = yaml.safe_load(DESCRIPTION.read_text())["stack_required_keys"]
-        values = {key: _value(key) for key in keys}
+        values = {key: _value(key) for key in (*keys, *OWNER_KEYS)}
         with open(os.open(SECRETS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
             stream.write(HEAD + yaml.safe_dump({"stack_secrets": values}, sort_keys=False))
         say(f"made up the demo's secrets: {SECRETS.relative_to(CHECKOUT)}")
@@ -34,7 +35,10 @@ def main() -> int:
 
 
 def _value(key: str) -> str:
-    return f"admin-{secrets.token_hex(2)}" if key.endswith("_USER") else secrets.token_urlsafe(18)
+    if key.endswith("_EMAIL"):
+        return "owner@example.com"
+    # n8n wants a capital and a digit.
+    return f"admin-{secrets.token_hex(2)}" if key.endswith("_USER") else f"A1{secrets.token_urlsafe(18)}"
 
 
 if __name__ == "__main__":
