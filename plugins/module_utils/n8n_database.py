@@ -9,6 +9,7 @@ gives up what it was about to store: so all that is asked at once is read at onc
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import sqlite3
@@ -60,7 +61,7 @@ class Workflow(NamedTuple):
 
 
 class Credential(NamedTuple):
-    """A credential without its data, which nothing here ever reads."""
+    """A credential without its data, which nothing here ever shows."""
 
     id: str
     name: str
@@ -128,6 +129,14 @@ class Database:
         rows = self._rows("credentials_entity", ("id", "name", "type"), ("updatedAt",))
         return [Credential(str(row["id"]), str(row["name"]), str(row["type"]), str(row["updatedAt"] or ""))
                 for row in rows]
+
+    def credential_marks(self) -> Dict[str, str]:
+        """id -> what tells one state of a credential from another: its encrypted data as a digest.
+
+        n8n encrypts with a new salt each time, and its import leaves the time of the last change as it was.
+        """
+        rows = self._rows("credentials_entity", ("id", "data"))
+        return {str(row["id"]): hashlib.sha256(str(row["data"]).encode("utf-8")).hexdigest() for row in rows}
 
     def owner_is_set_up(self) -> bool:
         """Whether somebody is the owner. Until then, n8n shows everybody the page that makes one."""
