@@ -64,6 +64,7 @@ _USAGE = tuple((re.compile(pattern), korean) for pattern, korean in (
     (r"argument (?P<name>\S+): expected .*", "{name}에는 값이 필요합니다"),
     (r"argument (?P<name>\S+): invalid choice: (?P<given>.*) \(choose from (?P<known>.*)\).*",
      "{name}: 알 수 없는 값 {given}. 가능한 값: {known}"),
+    (r"argument (?P<name>\S+): give whole seconds, .*", "{name}: 1 이상의 초를 지정하세요"),
     (r"argument (?P<name>\S+): not allowed with argument (?P<other>.*)", "{name}와(과) {other}는 함께 쓸 수 없습니다"),
     (r"argument (?P<name>\S+): ignored explicit argument (?P<given>.*)", "{name}에는 값을 줄 수 없습니다: {given}"),
     (r"the following arguments are required: (?P<name>.*)", "빠진 인자: {name}"),
@@ -302,6 +303,25 @@ def _preflight_conclusion(found: Optional[List[Finding]]) -> str:
     return preflight.conclusion(found)
 
 
+def _metrics_arguments(add: Add) -> None:
+    add("--every", type=_seconds, metavar="SECONDS",
+        help=Text("again and again, until this command or the description is replaced; without it, once",
+                  "이 명령이나 스택 설명이 바뀔 때까지 반복. 생략하면 한 번"))
+
+
+def _seconds(text: str) -> int:
+    if not re.match(r"[1-9][0-9]{0,4}\Z", text):
+        raise argparse.ArgumentTypeError("give whole seconds, from 1 on")
+    return int(text)
+
+
+def _metrics(options: argparse.Namespace, description: Description) -> Report:
+    from . import host_metrics
+
+    outdated = host_metrics.watch(options.description, os.path.abspath(sys.argv[0]))
+    return Report([host_metrics.run(description, options.every, outdated=outdated)])
+
+
 def _targets_argument(add: Add) -> None:
     add("targets", nargs="*", metavar="TARGET",
         help=Text("what is meant, e.g. postgres (all when none is named)", "백업 대상. 예: postgres(생략하면 전체)"))
@@ -321,6 +341,8 @@ COMMANDS: Dict[str, SubCommand] = {
     "restore-rehearsal": SubCommand(Text("prove the newest backups by restoring them in a scratch place",
                                          "최신 백업을 임시 위치에 복구해 검증"), _rehearsal_arguments, _rehearsal),
     "restore": SubCommand(Text("restore a backup for real", "실제 복구"), _restore_arguments, _restore),
+    "metrics": SubCommand(Text("leave the containers' and the file systems' metrics for Prometheus",
+                               "컨테이너와 파일 시스템 메트릭을 Prometheus용으로 기록"), _metrics_arguments, _metrics),
     "offsite": SubCommand(Text("copies of the backups in a bucket elsewhere", "외부 버킷의 백업 사본"),
                           _offsite_arguments, _offsite),
 }
