@@ -21,3 +21,11 @@ def compose_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert program, "docker-compose is not beside this Python: make setup"
     (plugins / "docker-compose").symlink_to(program)
     return home
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """Prometheus' own checker of rules and queries."""
+    program = shutil.which("promtool")
+    assert program, "promtool is not installed: make setup"
+    return program
