@@ -132,6 +132,21 @@ def test_what_shows_now_asks_for_now(panel: dict[str, Any]) -> None:
         assert (target["instant"], target["range"]) == ((True, False) if panel["type"] in OF_NOW else (False, True))
 
 
+@pytest.mark.parametrize("panel", [parameter for parameter in WITH_DATA if parameter.values[0]["type"] in OF_NOW])
+def test_what_is_not_known_is_not_green(panel: dict[str, Any]) -> None:
+    """Grafana paints a value that is not there as the lowest there can be, unless a mapping says otherwise."""
+    defaults = panel["fieldConfig"]["defaults"]
+    overrides = [{prop["id"]: prop["value"] for prop in override["properties"]}
+                 for override in panel["fieldConfig"]["overrides"]]
+    if panel["type"] == "table":
+        painted = [look for look in overrides if "custom.cellOptions" in look]
+    else:
+        painted = [defaults | look for look in [{}, *overrides]] * (panel["options"].get("colorMode") != "none")
+    for look in painted:
+        special = [mapping["options"] for mapping in look["mappings"] if mapping["type"] == "special"]
+        assert [(options["match"], options["result"]["color"]) for options in special] == [("null+nan", "orange")]
+
+
 @pytest.mark.parametrize("panel", WITH_DATA)
 def test_colours_stand_beside_words(panel: dict[str, Any]) -> None:
     """A mapping that paints also writes: not everybody tells red from green."""
