@@ -37,6 +37,7 @@ lint: setup ## check the style and types of everything
 	antsibull-changelog lint
 
 unit: setup ## run the unit tests
+	@tools/promtool.sh
 	pytest tests/unit --junit-xml .cache/junit/unit.xml
 
 sanity: setup ## run ansible-test sanity on a copy of the tracked files
