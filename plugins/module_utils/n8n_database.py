@@ -159,6 +159,12 @@ class Database:
         return [Execution(int(row["id"]), str(row["workflowId"]), str(row["status"] or ""), bool(row["finished"]),
                           str(row["mode"]), str(row["startedAt"] or ""), str(row["stoppedAt"] or "")) for row in rows]
 
+    def executions_with(self, text: str, after_id: int) -> List[int]:
+        """The numbers of the executions after a number whose data holds a text, also of those that still run."""
+        rows = self._query('SELECT "executionId" FROM "execution_data" WHERE "executionId" > ? AND instr("data", ?) '
+                           'ORDER BY 1 LIMIT %d' % MOST_EXECUTIONS, (after_id, text))
+        return [int(row[0]) for row in rows]
+
     def run(self, execution_id: int) -> Optional[Run]:
         """What an execution did; None where n8n kept no record of it."""
         size = self._query('SELECT length("data") FROM "execution_data" WHERE "executionId" = ?', (execution_id,))
