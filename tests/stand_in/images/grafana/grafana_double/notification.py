@@ -73,7 +73,7 @@ class Alert:
         public = {name: value for name, value in self.labels.items() if not name.startswith("__")}
         return gotemplate.Record(
             Status="resolved" if self.ends else "firing", Labels=public, Annotations=dict(self.annotations),
-            StartsAt=durations.moment(self.starts), EndsAt=durations.moment(self.ends), Values=dict(self.values),
+            StartsAt=_time(self.starts), EndsAt=_time(self.ends or 0), Values=dict(self.values),
             ValueString=" ".join(f"[ var='{name}' value={gotemplate.number(value)} ]"
                                  for name, value in sorted(self.values.items())),
             Fingerprint=self.fingerprint, GeneratorURL="", SilenceURL="", DashboardURL="",
@@ -255,6 +255,10 @@ class Notifications:
         name = {} if settings.get("use_discord_username") else {"username": "Grafana"}
         avatar = {"avatar_url": settings["avatar_url"]} if settings.get("avatar_url") else {}
         return {**name, "content": content, **avatar, "embeds": [embed]}
+
+
+def _time(timestamp: float) -> gotemplate.Record:
+    return gotemplate.Record(Unix=int(timestamp))
 
 
 def redacted(receiver: Item) -> Item:

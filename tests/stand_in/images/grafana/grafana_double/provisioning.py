@@ -147,9 +147,11 @@ def _group(path: Path, group: Item, environment: dict[str, str]) -> Item:
         _known(path, rule, RULE_KEYS)
         if len(rule["uid"]) > 40:
             raise ProvisioningError(f"{where}: the uid is longer than 40 characters")
-        if any("$" in text for text in (rule.get("annotations") or {}).values()):
-            raise ProvisioningError(f"{where}: a $ in an annotation")
-        rule = {**rule, "labels": expand(rule.get("labels") or {}, environment)}
+        annotations = rule.get("annotations") or {}
+        if any("$" in text.replace("$$", "") for text in annotations.values()):
+            raise ProvisioningError(f"{where}: a single $ in an annotation")
+        # What is asked of a data source is taken as it is.
+        rule = {**rule, **expand({"labels": rule.get("labels") or {}, "annotations": annotations}, environment)}
         check_rule(where, rule)
         rules.append(rule)
     names = expand({key: group[key] for key in ("name", "folder")}, environment)

@@ -287,6 +287,7 @@ def _rule(rule: dict[str, Any]) -> dict[str, Any]:
         "folderUID": folder_uid(rule["folder"]),
         **{key: rule.get(key) for key in same},
         **({"provenance": rule["provenance"]} if rule["provenance"] else {}),
+        "keep_firing_for": "0s",
         "notification_settings": None,
         "record": None,
     }
