@@ -62,6 +62,10 @@ def test_settings(dashboard: dict[str, Any]) -> None:
                         "time": {"from": "now-24h", "to": "now"}}
 
 
+def test_it_bears_the_mark_by_which_the_role_removes_it_again(dashboard: dict[str, Any]) -> None:
+    assert dashboard["description"].endswith("Written by coinpilot.ops.")
+
+
 def test_grafanas_models_know_every_key(dashboard: dict[str, Any]) -> None:
     register_default_plugins()
     decoded = json.loads(json.dumps(models.Dashboard.from_json(dashboard), cls=JSONEncoder))
