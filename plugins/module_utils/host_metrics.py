@@ -8,14 +8,12 @@ file systems. `gather` reads, `render` judges what was read; what is not known h
 
 from __future__ import annotations
 
-import calendar
 import glob
 import os
-import re
 import time
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
-from . import backup_history, certificate, cron, files, metrics
+from . import backup_history, certificate, cron, files, metrics, moments
 from .engine import Engine, EngineError
 from .findings import FAIL, PASS, WARN, Case, Finding, Rule, Text, table
 from .metrics import COUNTER, GAUGE, Metric
@@ -27,7 +25,6 @@ DOCKER_ROOT = "/var/lib/docker"
 CERTIFICATES = ("/etc/letsencrypt/live/*/cert.pem",
                 "/var/lib/caddy/.local/share/caddy/certificates/*/*/*.crt")
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z\Z")
 _PROJECT, _SERVICE, _ONE_OFF = ("com.docker.compose." + word for word in ("project", "service", "oneoff"))
 
 RULES = table(
@@ -255,7 +252,7 @@ def _of_containers(containers: Optional[List[Container]], services: Mapping[str,
         metric("healthy", "Whether its health check passes.", _is_healthy, missing=0),
         metric("restarts_total", "How often Docker has restarted it.", lambda one: _number(
             one.inspection, "RestartCount"), COUNTER),
-        metric("start_time_seconds", "When it was last started.", lambda one: _moment(
+        metric("start_time_seconds", "When it was last started.", lambda one: moments.moment(
             _at(one.inspection, "State", "StartedAt"))),
         metric("oom_killed", "Whether it ended because it ran out of memory.", lambda one: _flag(
             one.inspection, "State", "OOMKilled")),
@@ -330,10 +327,3 @@ def _flag(tree: Any, *keys: str) -> Optional[float]:
     value = _at(tree, *keys)
     return value if isinstance(value, bool) else None
 
-
-def _moment(text: Any) -> Optional[float]:
-    """A moment as the Engine writes it, in epoch seconds; what never was is in the year 1."""
-    match = _TIME.match(text) if isinstance(text, str) else None
-    if match is None or match.group(1).startswith("0001-"):
-        return None
-    return calendar.timegm(time.strptime(match.group(1), "%Y-%m-%dT%H:%M:%S")) + float("0" + (match.group(2) or ""))

@@ -30,6 +30,12 @@ options:
         description: Mode in octal digits.
         type: str
         default: "0755"
+      purge:
+        description:
+          - Remove the files in it that this collection has written, and that are not among O(files). What was put there
+            by hand stays.
+        type: bool
+        default: false
       owner: &owner
         description: A user of the host. The group is this user's own.
         type: str
@@ -89,11 +95,12 @@ paths:
 """
 
 import base64
+import glob
 import hashlib
 import os
 import pwd
 import stat
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Set
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.coinpilot.ops.plugins.module_utils import files
@@ -111,7 +118,12 @@ def main() -> None:
                 "type": "list",
                 "elements": "dict",
                 "default": [],
-                "options": {**path, "mode": {"type": "str", "default": "0755"}, **owner},
+                "options": {
+                    **path,
+                    "mode": {"type": "str", "default": "0755"},
+                    "purge": {"type": "bool", "default": False},
+                    **owner,
+                },
             },
             "files": {
                 "type": "list",
@@ -139,6 +151,10 @@ def main() -> None:
             changes += _directory(item, module.check_mode)
         for item in module.params["files"]:
             changes += _file(item, module.check_mode)
+        kept = {item["path"] for item in module.params["files"]}
+        for item in module.params["directories"]:
+            if item["purge"]:
+                changes += _purge(item["path"], kept, module.check_mode)
     except (OSError, ValueError) as error:
         module.fail_json(msg=str(error), paths=[change["after_header"] for change in changes])
     module.exit_json(changed=bool(changes), diff=changes, paths=[change["after_header"] for change in changes])
@@ -175,6 +191,17 @@ def _file(item: Dict[str, Any], check_mode: bool) -> List[Dict[str, Any]]:
             files.write(files.File(path, content, int(item["mode"], 8), item["owner"]))
     show = _show_text if item["content_base64"] is None else _show_binary
     return [_difference(path, _line(before) + show(text), _line(after) + show(content))]
+
+
+def _purge(directory: str, kept: Set[str], check_mode: bool) -> List[Dict[str, Any]]:
+    changes = []
+    for path in sorted(glob.glob(os.path.join(glob.escape(directory), "*"))):
+        text = files.read_text(path) if path not in kept and os.path.isfile(path) else None
+        if text is not None and MARK in text:
+            changes.append(_difference(path, _line(_attributes(path)) + text, ""))
+            if not check_mode:
+                os.unlink(path)
+    return changes
 
 
 def _content(item: Dict[str, Any]) -> str:
