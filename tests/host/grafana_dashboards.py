@@ -14,8 +14,8 @@ VARIABLES = {"$__rate_interval": "1m", "$service": ".+"}
 
 class Query(NamedTuple):
     panel: str
+    ref: str
     expression: str
-    instant: bool
 
 
 def load() -> dict[str, dict[str, Any]]:
@@ -27,7 +27,7 @@ def load() -> dict[str, dict[str, Any]]:
 def queries(dashboard: dict[str, Any]) -> Iterator[Query]:
     for panel in dashboard["panels"]:
         for target in panel.get("targets", []):
-            yield Query(panel["title"], resolve(target["expr"]), target["instant"])
+            yield Query(panel["title"], target["refId"], resolve(target["expr"]))
 
 
 def resolve(expression: str) -> str:
