@@ -125,7 +125,7 @@ def problems(rules: Any, overrides: Any, stack: str = "") -> List[Finding]:
 
 def _shape_problems(variable: str, name: Any, rule: Any) -> List[Finding]:
     if not isinstance(name, str) or not _NAME.match(name):
-        return [_finding("name", variable, name=name)]
+        return [_finding("name", variable, name=_one_line(name))]
     if not isinstance(rule, Mapping):
         return [_finding("not-a-mapping", variable, name=name)]
     known = tuple(KINDS) if variable == OVERRIDES_VARIABLE else KEYS
@@ -172,7 +172,11 @@ def line(finding: Finding, lang: str) -> str:
 def _show(value: Any) -> str:
     if isinstance(value, (Mapping, list)):
         return type(value).__name__
-    return "'%s'" % value if isinstance(value, str) else str(value)
+    return "'%s'" % _one_line(value) if isinstance(value, str) else str(value)
+
+
+def _one_line(value: Any) -> str:
+    return " ".join(str(value).split())
 
 
 def merge(rules: Any, overrides: Any, services: Mapping[str, Mapping[str, Any]], stack: str = "") -> Dict[str, Any]:

@@ -62,7 +62,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.coinpilot.ops.plugins.module_utils import alert_rules, files
 from ansible_collections.coinpilot.ops.plugins.module_utils.findings import Text
 
-MODE = 0o644
+# The user of the container is none of the host's: everyone may read.
+MODE, OWNER = 0o644, "root"
 DAMAGED = Text(
     "{path} is not a file of alert rules as coinpilot.ops writes it, so which rules Grafana is to delete is not known: "
     "move it aside (sudo mv {path} ~/) and run this again; rules that were removed since are to be deleted in Grafana",
@@ -83,7 +84,7 @@ def main() -> None:
     try:
         earlier = files.read_text(path)
         text = alert_rules.file_text(description["alert_rules"], description["name"], description["title"], earlier)
-        file = files.File(path, text, MODE, "root")
+        file = files.File(path, text, MODE, OWNER)
         changed = not files.is_in_place(file)
         if changed and not module.check_mode:
             files.write(file)
