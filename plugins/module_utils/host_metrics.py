@@ -25,6 +25,7 @@ DOCKER_ROOT = "/var/lib/docker"
 CERTIFICATES = ("/etc/letsencrypt/live/*/cert.pem",
                 "/var/lib/caddy/.local/share/caddy/certificates/*/*/*.crt")
 
+_ENDLESS = float(1 << 80)
 _PROJECT, _SERVICE, _ONE_OFF = ("com.docker.compose." + word for word in ("project", "service", "oneoff"))
 
 RULES = table(
@@ -320,7 +321,9 @@ def _at(tree: Any, *keys: str) -> Any:
 
 def _number(tree: Any, *keys: str) -> Optional[float]:
     value = _at(tree, *keys)
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    # Nothing that cannot be a number of bytes or of seconds.
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _ENDLESS
+    return value if known else None
 
 
 def _flag(tree: Any, *keys: str) -> Optional[float]:
