@@ -130,3 +130,19 @@ def test_what_this_collection_wrote_is_not_kept(run: Any, tmp_path: Path) -> Non
     for content in ("# Written by coinpilot.ops.\n", "# Written by coinpilot.ops, newer.\n"):
         run(files=[{"path": file, "content": content, "keep_original": str(tmp_path / "by-hand")}])
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_purge_removes_what_this_collection_wrote_and_no_longer_wants(run: Any, tmp_path: Path) -> None:
+    for name, text in (("kept", "coinpilot.ops"), ("gone", "coinpilot.ops"), ("by-hand", "mine")):
+        (tmp_path / name).write_text(text)
+    (tmp_path / "directory").mkdir()
+
+    def wanted() -> dict[str, Any]:
+        return {"directories": [{"path": tmp_path, "purge": True, "mode": f"{mode(tmp_path):04o}"}],
+                "files": [{"path": tmp_path / "kept", "content": "coinpilot.ops"}]}
+
+    assert run(check=True, **wanted())["paths"] == [str(tmp_path / "gone")] and (tmp_path / "gone").exists()
+    result = run(**wanted())
+    assert result["paths"] == [str(tmp_path / "gone")] and "coinpilot.ops" in result["diff"][0]["before"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["by-hand", "directory", "kept"]
+    assert not run(**wanted())["changed"]
