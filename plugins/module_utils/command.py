@@ -121,6 +121,34 @@ def _verify(options: argparse.Namespace, description: Description) -> Report:
     return Report(found)
 
 
+def _monitoring_arguments(add: Add) -> None:
+    add("--window", metavar="TIME", default="1h",
+        help=Text("how far back the targets are looked at, e.g. 24h (default: 1h)",
+                  "타깃을 얼마나 거슬러 볼지. 예: 24h(기본: 1h)"))
+    add("--prove", action="store_true",
+        help=Text("send test messages to Discord, by Grafana and through each webhook",
+                  "Grafana와 각 webhook을 통해 Discord로 테스트 메시지를 보냄"))
+
+
+def _monitoring(options: argparse.Namespace, description: Description) -> Report:
+    from . import alert_state, n8n_probe, n8n_webhooks, notification, notification_test, targets
+
+    try:
+        window = targets.window_seconds(options.window)
+    except ValueError as problem:
+        raise WrongUsage(Text(str(problem), "--window에는 30m, 1h, 24h 같은 시간을 쓰세요")) from problem
+    found = targets.judge(targets.gather(description, window), description)
+    found += alert_state.judge(alert_state.gather(description), description)
+    contact_point = notification.gather(description)
+    found += notification.judge(contact_point, description)
+    webhooks = n8n_webhooks.gather(description)
+    found += n8n_webhooks.judge(webhooks, description)
+    if options.prove:
+        found.append(notification_test.send(contact_point, description))
+        found += n8n_probe.run(description, webhooks)
+    return Report(found)
+
+
 def _backup_arguments(add: Add) -> None:
     _targets_argument(add)
     add("--dry-run", action="store_true",
@@ -330,6 +358,9 @@ def _targets_argument(add: Add) -> None:
 COMMANDS: Dict[str, SubCommand] = {
     "verify": SubCommand(Text("is the stack as described, and healthy?", "스택이 설명대로이고 정상인지 점검"),
                          _verify_arguments, _verify),
+    "monitoring": SubCommand(Text("targets, alert rules, contact point, webhooks: does monitoring work?",
+                                  "타깃, 알림 규칙, 연락처, webhook이 제대로 동작하는지 점검"),
+                             _monitoring_arguments, _monitoring),
     "preflight": SubCommand(Text("is it safe: the compose file, .env, the n8n workflows, what runs?",
                                  "compose 파일, .env, n8n 워크플로, 실행 중인 것이 안전한지 점검"),
                             _preflight_arguments, _preflight, alone=lambda options: bool(options.compose),
