@@ -1,4 +1,4 @@
-"""Whether Prometheus's and Grafana's files are in force, judged from what was read; and what promtool's answers mean."""
+"""Whether Prometheus's and Grafana's files are in force, judged from what was read; what promtool's answers mean."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_candidate_is_shown_to_the_image_that_will_read_it(docker: Any) -> None:
-    arguments = docker('for a; do case $a in *:/candidate:ro) grep -q "^a: 1$" ${a%%:*}/prometheus.yml; exit;; esac; done')
+    arguments = docker('for a; do case $a in *:/candidate:ro) grep -q "^a: 1$" ${a%%:*}/*.yml; exit;; esac; done; exit 1')
     prometheus_config.prove("prom/prometheus:v3", "a: 1\n")
     said = arguments.read_text()
     assert "--network none" in said and "--entrypoint promtool prom/prometheus:v3 check config /candidate/" in said
