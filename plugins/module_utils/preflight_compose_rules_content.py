@@ -98,8 +98,8 @@ DASHBOARD_ANONYMOUS = Rule(
         "remote-control": Case(
             WARN, Text("{setting} lets everyone who reaches it reload or stop it",
                        "{setting} 때문에 닿을 수 있는 누구나 다시 읽게 하거나 멈출 수 있습니다"),
-            Text("Remove it unless it is used; the same is done by a signal: docker kill -s HUP",
-                 "쓰지 않으면 지우세요. 같은 일은 docker kill -s HUP 신호로 할 수 있습니다")),
+            Text("Remove it unless it is used; the same is done by a signal: docker exec NAME kill -HUP 1",
+                 "쓰지 않으면 지우세요. 같은 일은 신호로 할 수 있습니다: docker exec 이름 kill -HUP 1")),
     },
     severity=HIGH,
     why=Text("Dashboards show positions, queries and settings, and many of them can change or run things.",

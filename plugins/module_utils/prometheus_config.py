@@ -12,6 +12,7 @@ import http.client
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -42,7 +43,7 @@ RULES = table(
                               "바뀐 것은 없습니다. 호스트에서 실행해 보세요: sudo docker pull {image}")),
         "stale": Case(FAIL, Text("Prometheus has not read it since it was written",
                                  "파일이 바뀐 뒤 Prometheus가 아직 읽지 않음"),
-                      Text("docker kill --signal HUP {container}", "docker kill --signal HUP {container}")),
+                      Text("docker restart {container}", "docker restart {container}")),
         "refused": Case(FAIL, Text("Prometheus could not read it and goes on with the old one",
                                    "Prometheus가 읽지 못해 이전 설정으로 동작 중"), _LOOK),
         "silent": Case(WARN, Text("Prometheus runs and does not answer: whether it has read it cannot be told",
@@ -59,10 +60,10 @@ class Loaded(NamedTuple):
 
 
 class World(NamedTuple):
-    """``container`` is the id of the running Prometheus that reads this file, ``loaded`` is None when it is silent."""
+    """``process`` is the running Prometheus that reads this file, ``loaded`` is None when it is silent."""
 
     written_at: Optional[float]
-    container: Optional[str]
+    process: Optional[int]
     loaded: Optional[Loaded]
 
 
@@ -84,8 +85,8 @@ def service(description: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def gather(description: Mapping[str, Any], path: str, engine: Engine) -> World:
     prometheus = service(description)
-    container = running(engine, prometheus["container"], os.path.dirname(path))
-    return World(_written_at(path), container, loaded(prometheus["port"]) if container else None)
+    process = running(engine, prometheus["container"], os.path.dirname(path))
+    return World(_written_at(path), process, loaded(prometheus["port"]) if process else None)
 
 
 def is_stale(world: World) -> bool:
@@ -96,7 +97,7 @@ def is_stale(world: World) -> bool:
 
 
 def judge(world: World, description: Mapping[str, Any]) -> Finding:
-    if world.container is None:
+    if world.process is None:
         case = "not-running"
     elif world.loaded is None:
         case = "silent"
@@ -141,25 +142,27 @@ def prove(image: str, text: str) -> None:
 
 def have_read(world: World, description: Mapping[str, Any], path: str, engine: Engine) -> World:
     """Tells Prometheus to read its configuration, and waits until it says how that went."""
-    engine.request("POST", "/containers/%s/kill" % world.container, signal="SIGHUP")
+    if world.process is not None:
+        # Not by `docker kill`: whatever the signal, Docker takes that for the wish to stop the container and does not
+        # restart it any more, neither after a crash nor after a reboot.
+        os.kill(world.process, signal.SIGHUP)
     until = time.monotonic() + RELOAD
     while True:
         now = gather(description, path, engine)
-        if not is_stale(now) and now.loaded is not None or time.monotonic() > until:
+        if (now.loaded is not None and not is_stale(now)) or time.monotonic() > until:
             return now
-        # Told to do it again while a bad one is in place, it says the same as before: only time tells.
         time.sleep(0.2)
 
 
-def running(engine: Engine, name: str, directory: str) -> Optional[str]:
-    """The id of the running container of this name, when it has this directory of the host."""
+def running(engine: Engine, name: str, directory: str) -> Optional[int]:
+    """The process of the running container of this name, when it has this directory of the host."""
     try:
         shown = engine.get("/containers/%s/json" % name)
     except EngineError:
         # None of that name, or no Docker: nothing to tell.
         return None
     mounted = any(mount.get("Source") == directory for mount in shown.get("Mounts") or [])
-    return shown["Id"] if mounted and shown["State"].get("Status") == "running" else None
+    return shown["State"]["Pid"] if mounted and shown["State"].get("Status") == "running" else None
 
 
 def loaded(port: int) -> Optional[Loaded]:

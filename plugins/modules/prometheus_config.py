@@ -106,7 +106,7 @@ def main() -> None:
         if written and not module.check_mode:
             files.write(wanted)
         world = prometheus_config.gather(description, path, engine)
-        stale = prometheus_config.is_stale(world) or (written and world.container is not None)
+        stale = prometheus_config.is_stale(world) or (written and world.process is not None)
         if stale and not module.check_mode:
             world = prometheus_config.have_read(world, description, path, engine)
     except prometheus_config.Unproven as problem:

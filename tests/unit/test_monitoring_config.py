@@ -23,12 +23,12 @@ prometheus_config_last_reload_successful 1
 
 
 @pytest.mark.parametrize(("world", "status", "stale", "seen"), [
-    (World(100, "id", Loaded(True, 100.1)), "PASS", False, "in force"),
-    (World(100, "id", Loaded(True, 99.9)), "FAIL", True, "Prometheus has not read it since it was written"),
-    (World(100, "id", Loaded(False, 99.9)), "FAIL", True, "Prometheus could not read it and goes on with the old one"),
+    (World(100, 7, Loaded(True, 100.1)), "PASS", False, "in force"),
+    (World(100, 7, Loaded(True, 99.9)), "FAIL", True, "Prometheus has not read it since it was written"),
+    (World(100, 7, Loaded(False, 99.9)), "FAIL", True, "Prometheus could not read it and goes on with the old one"),
     # Put right since, but nobody has told it.
-    (World(100, "id", Loaded(False, 101)), "FAIL", True, "Prometheus could not read it and goes on with the old one"),
-    (World(100, "id", None), "WARN", False,
+    (World(100, 7, Loaded(False, 101)), "FAIL", True, "Prometheus could not read it and goes on with the old one"),
+    (World(100, 7, None), "WARN", False,
      "Prometheus runs and does not answer: whether it has read it cannot be told"),
     (World(100, None, None), "PASS", False, "read when Prometheus starts"),
     (World(None, None, None), "PASS", False, "read when Prometheus starts"),
@@ -63,7 +63,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_candidate_is_shown_to_the_image_that_will_read_it(docker: Any) -> None:
-    arguments = docker('for a; do case $a in *:/candidate:ro) grep -q "^a: 1$" ${a%%:*}/*.yml; exit;; esac; done; exit 1')
+    arguments = docker('for a; do case $a in *:/candidate:ro) grep "^a: 1$" ${a%%:*}/*.yml; exit;; esac; done; exit 1')
     prometheus_config.prove("prom/prometheus:v3", "a: 1\n")
     said = arguments.read_text()
     assert "--network none" in said and "--entrypoint promtool prom/prometheus:v3 check config /candidate/" in said
