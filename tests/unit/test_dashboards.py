@@ -58,7 +58,7 @@ def test_there_is_what_the_others_link_to() -> None:
 def test_settings(dashboard: dict[str, Any]) -> None:
     settings = {key: dashboard[key] for key in ("schemaVersion", "editable", "refresh", "timezone", "time")}
     # Grafana 10.0 writes schema 38; later ones read and migrate it.
-    assert settings == {"schemaVersion": 38, "editable": False, "refresh": "30s", "timezone": "browser",
+    assert settings == {"schemaVersion": 38, "editable": True, "refresh": "30s", "timezone": "browser",
                         "time": {"from": "now-24h", "to": "now"}}
 
 
