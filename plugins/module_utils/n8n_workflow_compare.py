@@ -18,6 +18,8 @@ from .n8n_workflow_files import Hook, Wanted
 CREATE, UPDATE, OVERWRITE, CURRENT, KEEP = "create", "update", "overwrite", "current", "keep"
 IMPORTED = (CREATE, UPDATE, OVERWRITE)
 _SHOWN_DIFFERENCES = 8
+# As many former imports are known again when a restored backup brings them back.
+_EARLIER = 20
 _LONGEST_VALUE = 60
 _NAME = Text("name: {change}", "이름: {change}")
 _NODE = Text("node {node}", "노드 {node}")
@@ -55,7 +57,7 @@ class Decision(NamedTuple):
 
 def decide(wanted: Sequence[Wanted], stored: Sequence[Workflow], record: Mapping[str, Any],
            overwrite: bool) -> List[Decision]:
-    """``record`` maps ids to the digests of what was imported last: ``file``, and ``stored`` as n8n keeps it."""
+    """``record`` maps ids to digests: of the ``file`` imported last, of what n8n then ``stored``, of ``earlier`` ones."""
     by_id = {workflow.id: workflow for workflow in stored}
     own = {workflow.id for workflow in wanted}
     others = [workflow for workflow in stored if workflow.active and not workflow.archived and workflow.id not in own]
@@ -65,6 +67,20 @@ def decide(wanted: Sequence[Wanted], stored: Sequence[Workflow], record: Mapping
 
 def stored_content(stored: Workflow) -> Dict[str, Any]:
     return n8n_workflow_files.content(stored.name, stored.nodes, stored.connections, stored.settings)
+
+
+def entry(wanted: Wanted, stored: Workflow, before: Any) -> Dict[str, Any]:
+    """What is recorded of a workflow that n8n has as its file says. ``before`` is what was recorded until now."""
+    new = {"file": n8n_workflow_files.digest(n8n_workflow_files.content_of(wanted.document)),
+           "stored": n8n_workflow_files.digest(stored_content(stored))}
+    before = before if isinstance(before, dict) else {}
+    earlier = [digest for digest in [*_earlier(before), before.get("stored")] if digest and digest != new["stored"]]
+    return {**new, "earlier": list(dict.fromkeys(earlier))[-_EARLIER:]}
+
+
+def _earlier(recorded: Mapping[str, Any]) -> List[Any]:
+    listed = recorded.get("earlier")
+    return [digest for digest in listed if isinstance(digest, str)] if isinstance(listed, list) else []
 
 
 def _decide(wanted: Wanted, stored: Optional[Workflow], recorded: Any, others: Sequence[Workflow],
@@ -80,8 +96,9 @@ def _decide(wanted: Wanted, stored: Optional[Workflow], recorded: Any, others: S
         return decision
     blocked = [(hook, other) for hook in n8n_workflow_files.hooks(decision.nodes()) for other in others
                if hook in n8n_workflow_files.hooks(other.active_nodes)]
-    activate = (decision.imported or stored is None or not stored.active) and (overwrite or not blocked)
-    return decision._replace(activate=activate, blocked_by=blocked)
+    # n8n's import makes what it imports inactive. Of two active workflows with one path, n8n may have taken the other.
+    needed = decision.imported or stored is None or not stored.active or bool(blocked)
+    return decision._replace(activate=needed and (overwrite or not blocked), blocked_by=blocked)
 
 
 def _kind(now: Mapping[str, Any], file: Mapping[str, Any], archived: bool, recorded: Mapping[str, Any],
@@ -94,6 +111,9 @@ def _kind(now: Mapping[str, Any], file: Mapping[str, Any], archived: bool, recor
     if stored == recorded.get("stored"):
         # n8n keeps some things otherwise than the file has them: what was imported last is not outdated by that.
         return CURRENT if wanted == recorded.get("file") else UPDATE
+    if stored in _earlier(recorded):
+        # A backup was restored, and brought back an older file's.
+        return UPDATE
     return OVERWRITE if overwrite else KEEP
 
 

@@ -103,6 +103,12 @@ class World(NamedTuple):
     service: Optional[Container] = None
     stored: Optional[Stored] = None
     problem: Optional[Finding] = None
+    # Why there is no container to look at: a case of container.CASES.
+    case: str = ""
+
+    def is_bare(self) -> bool:
+        """Whether n8n has yet to be installed."""
+        return self.case in ("no-engine", "no-container")
 
 
 class Plan(NamedTuple):
@@ -149,7 +155,7 @@ def gather(description: Mapping[str, Any], engine: Engine, running: bool) -> Wor
         service = container.find(engine, description, name, running=running)
         return world._replace(service=service, stored=read(service))
     except BackupError as problem:
-        return world._replace(problem=RULES["n8n-ready"].finding(problem.case, **problem.values))
+        return world._replace(problem=RULES["n8n-ready"].finding(problem.case, **problem.values), case=problem.case)
     except n8n_database.Unreadable as problem:
         unread = RULES["n8n-ready"].unread(str(problem), container=description["services"][name]["container"])
         return world._replace(problem=unread)
@@ -198,9 +204,14 @@ def foreseen(plan_made: Plan) -> List[Finding]:
     """What a run in check mode says."""
     found = list(plan_made.said)
     for decision in plan_made.decisions:
-        case = "to-import" if decision.imported else "to-activate" if decision.activate else ""
-        found += [RULES["n8n-workflow"].finding(case, decision.wanted.name)] if case else []
-        found += kept(decision)
+        left = kept(decision)
+        if decision.imported or decision.activate:
+            case = "to-import" if decision.imported else "to-activate"
+            found.append(RULES["n8n-workflow"].finding(case, decision.wanted.name))
+        elif not left:
+            active = decision.stored is not None and decision.stored.active
+            found.append(RULES["n8n-workflow"].finding("active" if active else "inactive", decision.wanted.name))
+        found += left
     return found
 
 
@@ -232,27 +243,37 @@ class Work:
         self.answers: Dict[str, str] = {}
 
     def do(self, made: Plan) -> List[Finding]:
-        """Every step is proven by what is in the database afterwards. What fails leaves the rest to be done."""
+        """Every step is proven by what is in the database afterwards."""
+        found = list(made.said)
         try:
-            if made.changes() and not self._is_ready():
-                return [*made.said, self._not_ready()]
-            found = [*made.said, *self._owner(made), *self._credentials(made)]
-            self._workflows(made)
-            if made.restart:
-                self.engine_restart()
-                if not self._is_ready():
-                    return [*found, self._not_ready()]
-                self._wait_for_webhooks(made)
-            self._remember(made)
-            return [*found, *(finding for decision in made.decisions for finding in self._outcome(decision))]
+            self._steps(made, found)
         except BackupError as problem:
-            return [*made.said, RULES["n8n-ready"].finding(problem.case, **problem.values)]
+            values = {**problem.values, "said": http_json.masked(problem.values.get("said", ""), self.env.values())}
+            found.append(RULES["n8n-ready"].finding(problem.case, **values))
         except EngineError as problem:
-            return [*made.said, RULES["n8n-ready"].finding("no-engine", said=str(problem))]
+            found.append(RULES["n8n-ready"].finding("no-engine", said=str(problem)))
         except n8n_database.Unreadable as problem:
-            return [*made.said, RULES["n8n-ready"].unread(str(problem), container=self.service.name)]
+            found.append(RULES["n8n-ready"].unread(str(problem), container=self.service.name))
+        return found
 
-    def engine_restart(self) -> None:
+    def _steps(self, made: Plan, found: List[Finding]) -> None:
+        """Where n8n is not ready, no further step is taken: the next run goes on from there."""
+        if made.changes() and not self._is_ready():
+            found.append(self._not_ready())
+            return
+        found += self._owner(made)
+        found += self._credentials(made)
+        self._workflows(made)
+        if made.restart:
+            self._restart()
+            if not self._is_ready():
+                found.append(self._not_ready())
+                return
+            self._wait_for_webhooks(made)
+        self._remember(made)
+        found += [finding for decision in made.decisions for finding in self._outcome(decision)]
+
+    def _restart(self) -> None:
         Engine(self.engine.path, _STOP_PATIENCE).request("POST", "/containers/%s/restart" % self.service.id)
 
     def _owner(self, made: Plan) -> List[Finding]:
@@ -310,9 +331,8 @@ class Work:
             stored = there.get(decision.wanted.id)
             if stored is None or not (decision.kind == compare.CURRENT or self._is_imported(decision, stored)):
                 continue
-            self.record["workflows"][decision.wanted.id] = {
-                "file": workflow_files.digest(workflow_files.content_of(decision.wanted.document)),
-                "stored": workflow_files.digest(compare.stored_content(stored))}
+            self.record["workflows"][decision.wanted.id] = compare.entry(decision.wanted, stored,
+                                                                         before.get(decision.wanted.id))
         self._save()
 
     def _save(self) -> None:
@@ -337,17 +357,13 @@ class Work:
         if stored is None or (decision.imported and not self._is_imported(decision, stored)):
             return [rule.finding("not-imported", wanted.name, said=said, container=self.service.name)]
         found = kept(decision)
-        if found:
-            return found
-        if not wanted.active:
-            return [rule.finding("inactive" if not stored.active else "active", wanted.name)]
-        if not stored.active:
-            return [rule.finding("not-active", wanted.name, said=said, container=self.service.name)]
-        missing = unregistered(decision, self.stored.webhooks)
-        if missing:
+        missing = unregistered(decision, self.stored.webhooks) if stored.active else []
+        if decision.activate and not stored.active:
+            found.append(rule.finding("not-active", wanted.name, said=said, container=self.service.name))
+        elif missing and not decision.blocked_by:
             shown = ", ".join("%s /webhook/%s" % hook for hook in missing)
-            return [rule.finding("not-registered", wanted.name, hooks=shown, container=self.service.name)]
-        return [rule.finding("active", wanted.name)]
+            found.append(rule.finding("not-registered", wanted.name, hooks=shown, container=self.service.name))
+        return found or [rule.finding("active" if stored.active else "inactive", wanted.name)]
 
     def _is_ready(self) -> bool:
         """Whether n8n, and Docker's own check of it where there is one, say so before patience ends."""

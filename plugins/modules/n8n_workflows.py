@@ -135,8 +135,8 @@ def main() -> None:
 def foresee(module: AnsibleModule, world: n8n_workflows.World, plan: n8n_workflows.Plan, changes: List[str]) -> None:
     found = n8n_workflows.foreseen(plan)
     if world.problem:
-        # Also a host that is still bare: neither n8n nor .env is there, and nothing is wrong with that.
-        found = [n8n_workflows.RULES["n8n-ready"].finding("not-yet")]
+        # On a host that is still bare neither n8n nor .env is there, and nothing is wrong with that.
+        found = [n8n_workflows.RULES["n8n-ready"].finding("not-yet") if world.is_bare() else world.problem]
     language = module.params["language"]
     for finding in findings.problems(found):
         module.warn(finding.line(language))
