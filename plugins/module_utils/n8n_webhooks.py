@@ -211,7 +211,7 @@ def judge_webhook(world: World, name: str, running: bool, values: Mapping[str, A
         return rule.unread(_why(world), subject, **values)
     rows = [row for row in world.store.webhooks if row.path == name and row.method == METHOD]
     case, more = _registered(world, rows[0], name) if rows else _absent(world.store, name)
-    if not running and case in ("registered", "not-registered", "leftover", "orphan"):
+    if not running and case in ("registered", "not-registered", "leftover", "orphan", "held", "held-inactive"):
         # What n8n registers it forgets when it stops.
         return rule.unread("n8n does not run, or something else has its port", subject, **values)
     return rule.finding(case, subject, **{**values, "volume": shown(world.volume), "path": name, **more})

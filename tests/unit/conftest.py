@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,3 +31,22 @@ def promtool() -> str:
     program = shutil.which("promtool")
     assert program, "promtool is not installed: make setup"
     return program
+
+
+@pytest.fixture
+def recorded_n8n(tmp_path: Path) -> Callable[..., str]:
+    """``recorded_n8n("UPDATE …")`` is the path of the database of tests/corpus/n8n, with some changes made to it."""
+
+    def make(*changes: str) -> str:
+        path = tmp_path / "n8n" / "database.sqlite"
+        path.parent.mkdir()
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.executescript((Path(__file__).parents[1] / "corpus" / "n8n" / "database.sql").read_text())
+        for change in changes:
+            connection.execute(change)
+        connection.commit()
+        connection.close()
+        return str(path)
+
+    return make
