@@ -151,6 +151,11 @@ def test_what_is_not_known_is_not_green(panel: dict[str, Any]) -> None:
         assert [(options["match"], options["result"]["color"]) for options in special] == [("null+nan", "orange")]
 
 
+def test_trends_of_what_happens_once_a_night_are_long() -> None:
+    panels = DASHBOARDS["coinpilot-backups-and-checks"]["panels"]
+    assert {panel.get("timeFrom") for panel in panels if panel["type"] in ("timeseries", "state-timeline")} == {"30d"}
+
+
 @pytest.mark.parametrize("panel", WITH_DATA)
 def test_colours_stand_beside_words(panel: dict[str, Any]) -> None:
     """A mapping that paints also writes: not everybody tells red from green."""
