@@ -341,6 +341,8 @@ def _commands(tokens: list[tuple[str, str]]) -> tuple[Expression, list[tuple[str
                 words.append(inner)
             else:
                 words.append(_operand(kind, token))
+        if not function and not words:
+            raise TemplateError("a value is missing")
         expression = _command(function, words, expression)
         if not tokens or tokens[0][1] == ")":
             return expression, tokens
