@@ -181,11 +181,67 @@ def expressions() -> list[str]:
 
 
 def test_prometheus_understands_every_query(promtool: str, tmp_path: Path) -> None:
-    rules = tmp_path / "queries.yml"
-    rules.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": [
-        {"record": f"query:{number}", "expr": expression} for number, expression in enumerate(expressions())]}]}))
-    done = subprocess.run([promtool, "check", "rules", rules], capture_output=True, text=True, check=False)
+    rules = [{"record": f"query:{number}", "expr": expression} for number, expression in enumerate(expressions())]
+    assert_accepts([promtool, "check", "rules"], tmp_path / "queries.yml", {"groups": [{"name": "queries", "rules": rules}]})
+
+
+def assert_accepts(command: list[str], path: Path, content: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    done = subprocess.run([*command, path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+FRESH = {"coinpilot_metrics_last_run_timestamp_seconds": "0+15x2000"}
+BOT_RUNS = {'coinpilot_container_up{service="bot"}': "1x2000"}
+GIBIBYTE = 2 ** 30
+SEVEN_HOURS = 7 * 3600
+# Panel, what there is (a value every 15 s), when it is looked at in seconds, and what the panel's first query answers.
+CASES = {
+    "a service runs and is healthy": (
+        "서비스 · Services", FRESH | BOT_RUNS | {'coinpilot_container_healthy{service="bot"}': "1x2000"}, 600,
+        {'{service="bot"}': 2}),
+    "it runs and hangs": (
+        "서비스 · Services", FRESH | BOT_RUNS | {'coinpilot_container_healthy{service="bot"}': "0x2000"}, 600,
+        {'{service="bot"}': 1}),
+    "it runs, and whether it is healthy is not known": (
+        "서비스 · Services", FRESH | BOT_RUNS, 600, {'{service="bot"}': 1.5}),
+    "it is down": (
+        "서비스 · Services",
+        FRESH | {'coinpilot_container_up{service="bot"}': "0x2000", 'coinpilot_container_healthy{service="bot"}': "0x2000"},
+        600, {'{service="bot"}': 0}),
+    "nobody writes the metrics any more": (
+        "서비스 · Services", BOT_RUNS | {'coinpilot_container_healthy{service="bot"}': "1x2000",
+                                      "coinpilot_metrics_last_run_timestamp_seconds": "0+15x20 300x2000"}, 600, {}),
+    "the bot's target is gone": ("봇 · Bot", {}, 600, {"{}": 0}),
+    "a target has a backup": (
+        "마지막 백업 후 경과 · Age of the last backup",
+        {'coinpilot_backup_due_timestamp_seconds{target="redis"}': "0x2000",
+         'coinpilot_backup_newest_timestamp_seconds{target="redis"}': "100x2000"}, 600, {'{target="redis"}': 500}),
+    "a target has none": (
+        "마지막 백업 후 경과 · Age of the last backup",
+        {'coinpilot_backup_due_timestamp_seconds{target="redis"}': "0x2000"}, 600, {'{target="redis"}': 1e9}),
+    "the disk fills by 15 MiB a minute, and 7 GiB are left": (
+        "가득 찰 때까지 · Until the disk is full",
+        {'coinpilot_filesystem_avail_bytes{path="/"}': f"{7 * GIBIBYTE + SEVEN_HOURS * 2 ** 18}-{15 * 2 ** 18}x2000"},
+        SEVEN_HOURS, {"{}": 7 * GIBIBYTE / 2 ** 18}),
+    "it has been measured for an hour only": (
+        "가득 찰 때까지 · Until the disk is full",
+        {'coinpilot_filesystem_avail_bytes{path="/"}': f"{GIBIBYTE}-{GIBIBYTE // 1000}x2000"}, 3600, {"{}": -1}),
+    "there is no swap": (
+        "스왑 · Swap", {"node_memory_SwapTotal_bytes": "0x2000", "node_memory_SwapFree_bytes": "0x2000"}, 600,
+        {"{}": -1}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_panel_shows(case: str, promtool: str, tmp_path: Path) -> None:
+    panel, series, at, expected = CASES[case]
+    query = next(query for dashboard in DASHBOARDS.values() for query in grafana_dashboards.queries(dashboard)
+                 if query.panel == panel)
+    test = {"interval": "15s", "input_series": [{"series": name, "values": values} for name, values in series.items()],
+            "promql_expr_test": [{"expr": query.expression, "eval_time": f"{at}s", "exp_samples": [
+                {"labels": labels, "value": value} for labels, value in expected.items()]}]}
+    assert_accepts([promtool, "test", "rules"], tmp_path / "test.yml", {"tests": [test]})
 
 
 def test_every_metric_is_exported_by_somebody() -> None:
