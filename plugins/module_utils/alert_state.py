@@ -133,7 +133,7 @@ def _expected(description: Mapping[str, Any]) -> List[Expected]:
 
 def _is_waiting(reading: Reading, description: Mapping[str, Any]) -> bool:
     """Whether a described rule that is not paused was never evaluated."""
-    definitions = {entry.get("uid"): entry for entry in reading.found.get(DEFINITIONS, ())}
+    definitions = {str(entry.get("uid")): entry for entry in reading.found.get(DEFINITIONS, ())}
     for rule in _expected(description):
         definition = definitions.get(rule.uid)
         if definition and not definition.get("isPaused"):
@@ -168,13 +168,13 @@ def judge(world: World, description: Mapping[str, Any]) -> List[Finding]:
     definitions = world.reading.found.get(DEFINITIONS)
     if definitions is None:
         return found
-    by_uid = {entry.get("uid"): entry for entry in definitions}
+    by_uid = {str(entry.get("uid")): entry for entry in definitions}
     expected = _expected(description)
     for rule in expected:
         found += _judge_rule(rule, by_uid.get(rule.uid), world, description)
     known = {rule.uid for rule in expected}
     for uid, entry in by_uid.items():
-        if isinstance(uid, str) and uid.startswith(description["name"] + "-") and uid not in known:
+        if uid.startswith(description["name"] + "-") and uid not in known:
             found.append(RULES["alert-rule-extra"].finding("stranger", http_json.masked(entry.get("title", uid)),
                                                            uid=http_json.masked(uid)))
     return found

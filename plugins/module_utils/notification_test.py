@@ -16,7 +16,7 @@ from .notification_messages import NAME, failed, finding
 
 _OLD = RECEIVERS + "/test"
 # Since version 13.
-_NEW = "/apis/notifications.alerting.grafana.app/v1beta1/namespaces/default/receivers"
+NEW = "/apis/notifications.alerting.grafana.app/v1beta1/namespaces/default/receivers"
 _SECONDS = 60.0
 
 _TITLE = "시험 메시지 (test message)"
@@ -81,7 +81,7 @@ def _by_old_way(grafana: Grafana, point: Mapping[str, Any]) -> Optional[_Result]
 
 def _by_new_way(grafana: Grafana, point: Mapping[str, Any]) -> Optional[_Result]:
     """Since version 13. None where Grafana does not know the call."""
-    listed = grafana.ask(_NEW)
+    listed = grafana.ask(NEW)
     if grafana.trouble(listed).case == "gone":
         return None
     content = listed.content if isinstance(listed.content, dict) else {}
@@ -92,7 +92,7 @@ def _by_new_way(grafana: Grafana, point: Mapping[str, Any]) -> Optional[_Result]
         for integration in objects(spec.get("integrations")):
             if integration.get("uid") == point.get("uid"):
                 # As Grafana has it: it adds the address, which it does not show, from its store.
-                path = "%s/%s/test" % (_NEW, quote(str(about.get("name")), safe=""))
+                path = "%s/%s/test" % (NEW, quote(str(about.get("name")), safe=""))
                 return _new_result(grafana, grafana.ask(path, {"integration": integration, "alert": _ALERT}, _SECONDS))
     raise GrafanaError(grafana.trouble(listed))
 
