@@ -182,7 +182,8 @@ def expressions() -> list[str]:
 
 def test_prometheus_understands_every_query(promtool: str, tmp_path: Path) -> None:
     rules = [{"record": f"query:{number}", "expr": expression} for number, expression in enumerate(expressions())]
-    assert_accepts([promtool, "check", "rules"], tmp_path / "queries.yml", {"groups": [{"name": "queries", "rules": rules}]})
+    groups = [{"name": "queries", "rules": rules}]
+    assert_accepts([promtool, "check", "rules"], tmp_path / "queries.yml", {"groups": groups})
 
 
 def assert_accepts(command: list[str], path: Path, content: dict[str, Any]) -> None:
@@ -207,8 +208,8 @@ CASES = {
         "서비스 · Services", FRESH | BOT_RUNS, 600, {'{service="bot"}': 1.5}),
     "it is down": (
         "서비스 · Services",
-        FRESH | {'coinpilot_container_up{service="bot"}': "0x2000", 'coinpilot_container_healthy{service="bot"}': "0x2000"},
-        600, {'{service="bot"}': 0}),
+        FRESH | {'coinpilot_container_up{service="bot"}': "0x2000",
+                 'coinpilot_container_healthy{service="bot"}': "0x2000"}, 600, {'{service="bot"}': 0}),
     "nobody writes the metrics any more": (
         "서비스 · Services", BOT_RUNS | {'coinpilot_container_healthy{service="bot"}': "1x2000",
                                       "coinpilot_metrics_last_run_timestamp_seconds": "0+15x20 300x2000"}, 600, {}),
