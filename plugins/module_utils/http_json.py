@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional
 LARGEST = 64 << 20
 LONGEST = 300
 
-_ADDRESS = re.compile(r"(https?:(?:\\?/){2})(?:[^\s/@\"'\\]*@)?([^\s/?#\"'\\]+)[^\s\"'<>]*", re.IGNORECASE)
+_ADDRESS = re.compile(r"(https?:(?:\\?/){2})(?:[^\s/\"'\\]*@)?([^\s/?#\"'\\]+)[^\s\"'<>]*", re.IGNORECASE)
 _WEBHOOK = re.compile(r"(webhooks(?:\\?/|%2F))[^\s\"'<>]+", re.IGNORECASE)
 _SHORTEST_SECRET = 4
 
@@ -56,6 +56,9 @@ def ask(url: str, body: Any = None, headers: Optional[Mapping[str, str]] = None,
                     break
                 if len(text) > LARGEST or time.monotonic() > deadline:
                     raise HttpError("answer")
+            # What is left of the length that was announced.
+            if response.length:
+                raise HttpError("answer")
             status = response.status
     except http.client.HTTPException as problem:
         raise HttpError("answer") from problem

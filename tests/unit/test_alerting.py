@@ -370,8 +370,9 @@ def test_a_grafana_that_does_not_answer_in_time(newest: Grafana, monkeypatch: py
     assert bad(newest.rules()) == [("grafana-api", "", UNKNOWN)]
 
 
-JUNK = [None, 0, 1e400, -1, "", "x" * 5000, "\x00\x1b[31m", [], [[]], {}, {"labels": None}, [None, 3, {"state": []}],
-        "9999-99-99T99:99:99Z", "2026-11-23T08:00:00+99:99", True]
+JUNK: list[Any] = [
+    None, 0, 1e400, -1, "", "x" * 5000, "\x00\x1b[31m", [], [[]], {}, {"labels": None}, [None, 3, {"state": []}],
+    "9999-99-99T99:99:99Z", "2026-11-23T08:00:00+99:99", True]
 
 
 @pytest.mark.parametrize("junk", JUNK, ids=lambda junk: repr(junk)[:20])
