@@ -102,7 +102,10 @@ class Run(NamedTuple):
 
 
 class Database:
-    """An open database at one moment. Whatever another version of n8n does not have is told by Unreadable."""
+    """An open database at one moment. Whatever another version of n8n does not have is told by Unreadable.
+
+    Names stand in brackets where nothing has looked for them: what is in double quotes and no column, is a text.
+    """
 
     def __init__(self, connection: sqlite3.Connection):
         self._connection = connection
@@ -145,7 +148,7 @@ class Database:
 
     def last_execution_id(self) -> int:
         """The number of the last execution there ever was, whether or not its record was kept."""
-        kept = self._query('SELECT max("id") FROM "execution_entity"')[0][0] or 0
+        kept = self._query("SELECT max([id]) FROM execution_entity")[0][0] or 0
         counted = self._query("SELECT seq FROM sqlite_sequence WHERE name = 'execution_entity'")
         return max(int(kept), int(counted[0][0]) if counted else 0)
 
@@ -161,18 +164,18 @@ class Database:
 
     def executions_with(self, text: str, after_id: int) -> List[int]:
         """The numbers of the executions after a number whose data holds a text, also of those that still run."""
-        rows = self._query('SELECT "executionId" FROM "execution_data" WHERE "executionId" > ? AND instr("data", ?) '
-                           'ORDER BY 1 LIMIT %d' % MOST_EXECUTIONS, (after_id, text))
+        rows = self._query("SELECT [executionId] FROM execution_data WHERE [executionId] > ? AND instr([data], ?) "
+                           "ORDER BY 1 LIMIT %d" % MOST_EXECUTIONS, (after_id, text))
         return [int(row[0]) for row in rows]
 
     def run(self, execution_id: int) -> Optional[Run]:
         """What an execution did; None where n8n kept no record of it."""
-        size = self._query('SELECT length("data") FROM "execution_data" WHERE "executionId" = ?', (execution_id,))
+        size = self._query("SELECT length([data]) FROM execution_data WHERE [executionId] = ?", (execution_id,))
         if not size:
             return None
         if (size[0][0] or 0) > LARGEST_EXECUTION:
             raise Unreadable("execution %d holds more than %d MiB" % (execution_id, LARGEST_EXECUTION >> 20))
-        rows = self._query('SELECT "data" FROM "execution_data" WHERE "executionId" = ?', (execution_id,))
+        rows = self._query("SELECT [data] FROM execution_data WHERE [executionId] = ?", (execution_id,))
         try:
             return read_run(unflatten(rows[0][0]))
         except ValueError as problem:

@@ -209,10 +209,11 @@ class Recorder:
             for number in numbers:
                 for identifier in database.executions_with(number, self.after)[:1]:
                     if identifier in executions:
-                        found[number] = self._trace(database, executions[identifier])
+                        found[number] = self.trace(database, executions[identifier])
         return found
 
-    def _trace(self, database: n8n_database.Database, execution: Execution) -> Trace:
+    def trace(self, database: n8n_database.Database, execution: Execution) -> Trace:
+        """What the record of an execution tells. Of its items nothing is kept: a header of the call is the secret."""
         if execution.status not in _ENDED:
             return Trace(execution, None, "", "")
         try:

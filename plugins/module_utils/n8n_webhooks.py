@@ -73,7 +73,7 @@ def gather(description: Mapping[str, Any], engine: Optional[Engine] = None) -> W
         return World(None, "", "", None, [], {}, {"engine": "the description has no service with the engine n8n"})
     try:
         return _gather(description, name, engine or Engine())
-    except (EngineError, KeyError, TypeError, ValueError) as problem:
+    except (EngineError, AttributeError, LookupError, TypeError, ValueError) as problem:
         said = str(problem) if isinstance(problem, EngineError) else "the Docker Engine answers in an unknown way"
         return World(None, "", "", None, [], {}, {"engine": said})
 
