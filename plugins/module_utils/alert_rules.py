@@ -73,10 +73,10 @@ def _is_number(value: Any) -> bool:
 
 def _is_text(value: Any) -> bool:
     return (isinstance(value, Mapping) and set(value) == set(LANGUAGES)
-            and all(_is_line(text) and "\n" not in text.strip() for text in value.values()))
+            and all(_is_line(text) and not set("\n$") & set(text.strip()) for text in value.values()))
 
 
-_TEXT = Kind(Text("one line each in en and ko", "en과 ko에 한 줄씩"), _is_text)
+_TEXT = Kind(Text("one line each in en and ko, without $", "en과 ko에 한 줄씩($ 없이)"), _is_text)
 _NUMBER = Kind(Text("a number", "숫자"), _is_number)
 KINDS: Mapping[str, Kind] = {
     "group": Kind(Text("a word in lower case", "영문 소문자 단어"),
@@ -218,13 +218,12 @@ def grafana(rules: Mapping[str, Any], stack: str, title: str, gone: Iterable[str
     groups: Dict[str, List[Dict[str, Any]]] = {}
     for name, rule in rules.items():
         groups.setdefault(rule["group"], []).append(_grafana_rule(uid(stack, name), name, rule))
-    escaped: Dict[str, Any] = _escaped({
+    return {
         "apiVersion": 1,
         "groups": [{"orgId": 1, "name": group, "folder": FOLDER % title, "interval": INTERVAL, "rules": members}
                    for group, members in groups.items()],
         "deleteRules": [{"orgId": 1, "uid": old} for old in gone],
-    })
-    return escaped
+    }
 
 
 def _grafana_rule(name_in_grafana: str, name: str, rule: Mapping[str, Any]) -> Dict[str, Any]:
@@ -255,15 +254,6 @@ def _query(reference: str, datasource: str, model: Mapping[str, Any]) -> Dict[st
             "model": {"refId": reference, "intervalMs": 1000, "maxDataPoints": 43200, **model}}
 
 
-def _escaped(value: Any) -> Any:
-    """With every `$` doubled: Grafana takes it for a variable of its environment."""
-    if isinstance(value, str):
-        return value.replace("$", "$$")
-    if isinstance(value, Mapping):
-        return {key: _escaped(inner) for key, inner in value.items()}
-    return [_escaped(inner) for inner in value] if isinstance(value, list) else value
-
-
 def prometheus(rules: Mapping[str, Any]) -> Dict[str, Any]:
     """The same as rules of Prometheus."""
     groups: Dict[str, List[Dict[str, Any]]] = {}
@@ -279,8 +269,12 @@ def _limit(rule: Mapping[str, Any]) -> Any:
 
 
 def _annotations(rule: Mapping[str, Any]) -> Dict[str, str]:
-    """What is wrong and what to do, Korean first; `{label}` becomes what Grafana and Prometheus fill in."""
-    return {name: "\n".join(_PLACEHOLDER.sub(r"{{ $labels.\1 }}", rule[key][lang].strip()) for lang in ("ko", "en"))
+    """What is wrong and what to do, Korean first; `{label}` becomes what Grafana and Prometheus fill in.
+
+    In `$labels`, as it is mostly written, Grafana sees a variable of its environment; how to say that it is none
+    differs between its versions.
+    """
+    return {name: "\n".join(_PLACEHOLDER.sub(r"{{ .Labels.\1 }}", rule[key][lang].strip()) for lang in ("ko", "en"))
             for name, key in (("summary", "summary"), ("description", "action"))}
 
 

@@ -73,6 +73,7 @@ BAD = {
     "a group with capitals": (changed(group="My Group"), "Mine: group must be a word in lower case"),
     "one language": (changed(summary={"en": "wrong"}), "Mine: summary must be one line each in en and ko"),
     "a text of two lines": (changed(action={"en": "a\nb", "ko": "c"}), "Mine: action must be one line each"),
+    "a text with a variable": (changed(summary={"en": "$HOME", "ko": "c"}), "en and ko, without $; it is dict"),
     "a text that is empty": (changed(action={"en": "a", "ko": ""}), "Mine: action must be one line each"),
     "a name that is too long": ({"M" + "ine" * 15: RULE}, "the name is too long"),
     "two names that are one for Grafana": ({"BotDown": RULE, "BOTDown": RULE}, "both become 'coinpilot-bot-down'"),
@@ -217,16 +218,19 @@ def test_a_rule_as_grafana_gets_it() -> None:
     assert re.search("[가-힣]", korean) and english == RULES["BotDown"]["summary"]["en"]
 
 
-def test_dollars_are_doubled_for_grafana_only() -> None:
-    rules = changed(query='up{job=~"a$"}', summary={"en": "{job} is $5", "ko": "{job} $5"})
-    rule = provisioned(rules)["groups"][0]["rules"][0]
-    assert rule["data"][0]["model"]["expr"] == 'up{job=~"a$$"}'
-    assert rule["annotations"]["summary"] == "{{ $$labels.job }} $$5\n{{ $$labels.job }} is $$5"
-    assert alert_rules.prometheus(rules)["groups"][0]["rules"][0]["expr"] == '(up{job=~"a$"}) > 1'
+def test_grafana_finds_no_variable_of_its_environment() -> None:
+    """It would put nothing in the place of a name it does not know. A query it takes as it is."""
+    assert lines(changed(query='up{job=~"a$"}')) == []
+    for group in provisioned(changed(query='up{job=~"a$"}', summary={"en": "{job} is", "ko": "{job}"}))["groups"]:
+        for rule in group["rules"]:
+            assert rule["data"][0]["model"]["expr"] == 'up{job=~"a$"}'
+            assert rule["annotations"]["summary"] == "{{ .Labels.job }}\n{{ .Labels.job }} is"
+    for group in provisioned()["groups"]:
+        assert "$" not in json.dumps([{**rule, "data": []} for rule in group["rules"]])
 
 
 def test_both_programs_get_the_same_rules() -> None:
-    grafana = {rule["title"]: (rule["data"][0]["model"]["expr"].replace("$$", "$"),
+    grafana = {rule["title"]: (rule["data"][0]["model"]["expr"],
                                rule["data"][2]["model"]["conditions"][0]["evaluator"], rule["for"])
                for group in provisioned()["groups"] for rule in group["rules"]}
     signs = {"gt": ">", "lt": "<"}
@@ -312,7 +316,7 @@ def test_the_contact_point_is_one_that_grafana_knows() -> None:
     assert (point["name"], receiver["uid"], receiver["type"]) == ("discord", "coinpilot-discord", "discord")
     assert json.loads(JSONEncoder().encode(alerting.ContactPoint.from_json({**receiver, "name": "discord"}))) == {
         **receiver, "name": "discord"}
-    assert receiver["settings"]["url"] == "$DISCORD_WEBHOOK_URL"
+    assert receiver["settings"]["url"] == "${DISCORD_WEBHOOK_URL}"
     # The only one of the environment: Grafana would put nothing in the place of others.
     assert "".join(receiver["settings"].values()).count("$") == 1
     assert "\n" not in receiver["settings"]["title"]
