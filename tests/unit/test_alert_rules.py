@@ -305,7 +305,9 @@ def rendered(name: str, secrets: dict[str, str]) -> Any:
     template = (CHECKOUT / "roles/monitoring/templates" / name).read_text(encoding="utf-8")
     environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters["combine"] = lambda one, other: {**one, **other}
-    text = environment.from_string(template).render(stack_name="coinpilot", stack_settings={}, stack_secrets=secrets)
+    text = environment.from_string(template).render(
+        stack_name="coinpilot", stack_settings={}, stack_secrets=secrets,
+        stack_services={"prometheus": {"container": "coinpilot-prometheus"}})
     assert SECRET not in text
     return yaml.safe_load(text)
 
