@@ -117,7 +117,8 @@ class Discord:
         self.sent.append((self.now, f"{message['embeds'][0]['title']} {message['content']}"))
 
     def put(self, name: str, ended: bool = False) -> None:
-        self.notifications.put(Alert({"alertname": "Down", "job": name}, {}, 1, max(self.now, 1) if ended else None), self.now)
+        ends = max(self.now, 1) if ended else None
+        self.notifications.put(Alert({"alertname": "Down", "job": name}, {}, 1, ends), self.now)
 
     def until(self, moment: float) -> None:
         while self.now < moment:
@@ -177,6 +178,25 @@ def test_what_was_told_before_a_restart_is_not_told_again(discord: Discord, monk
     later.put("a", ended=True)
     later.until(200)
     assert [text for _, text in later.sent] == ["resolved 1"]
+
+
+def test_a_silence_keeps_its_alerts_back_while_it_lasts(discord: Discord) -> None:
+    silences = discord.notifications.silences
+    with pytest.raises(ValueError, match="no matchers"):
+        silences.add({"matchers": [], "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2999-01-01T00:00:00Z",
+                      "comment": "", "createdBy": ""})
+    silence = silences.add({
+        "matchers": [{"name": "job", "value": "a|c", "isRegex": True}], "startsAt": "2026-01-01T00:00:00Z",
+        "endsAt": "2999-01-01T00:00:00Z", "comment": "works", "createdBy": "admin"})
+    discord.put("a")
+    discord.until(60)
+    assert discord.sent == [] and silences.shown()[0]["status"] == {"state": "active"}
+    discord.put("b")
+    discord.until(100)
+    assert [text for _, text in discord.sent] == ["firing 1"]
+    assert silences.expire(silence) and not silences.expire("unknown")
+    discord.until(200)
+    assert [text for _, text in discord.sent] == ["firing 1", "firing 2"]
 
 
 def test_the_address_is_in_no_error() -> None:

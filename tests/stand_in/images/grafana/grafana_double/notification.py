@@ -19,6 +19,7 @@ from threading import Lock
 from typing import Any
 
 from . import durations, gotemplate
+from .silences import Silences
 
 Item = dict[str, Any]
 
@@ -114,6 +115,7 @@ class Notifications:
     def __init__(self, version: str, root_url: str) -> None:
         self._version, self._root_url = version, root_url
         self._lock = Lock()
+        self.silences = Silences()
         self._senders = ThreadPoolExecutor(max_workers=8, thread_name_prefix="notify")
         self._groups: dict[str, Group] = {}
         self.receivers: dict[str, list[Item]] = {}
@@ -190,12 +192,13 @@ class Notifications:
     def _send(self, key: str, group: Group, now: float) -> None:
         with self._lock:
             alerts = list(group.alerts.values())
-        firing = sorted(alert.key for alert in alerts if not alert.ends)
-        resolved = sorted(alert.key for alert in alerts if alert.ends)
+        shown = [alert for alert in alerts if not self.silences.hide(alert.labels)]
+        firing = sorted(alert.key for alert in shown if not alert.ends)
+        resolved = sorted(alert.key for alert in shown if alert.ends)
         delivered = True
         try:
-            if _is_news(group, firing, resolved, now):
-                delivered = self._send_to_all(group, alerts)
+            if shown and _is_news(group, firing, resolved, now):
+                delivered = self._send_to_all(group, shown)
                 if delivered:
                     group.sent = Sent(now, firing, resolved)
         except Exception as error:

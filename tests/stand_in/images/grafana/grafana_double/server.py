@@ -20,10 +20,13 @@ from typing import Any, NamedTuple
 from .alerting import Alerting, Refused, folder_uid
 from .durations import moment
 from .expressions import EvaluationError, Numbers, ask_prometheus
-from .notification import Alert, Notifications, redacted
+from .notification import REDACTED, Alert, Notifications, redacted
 from .provisioning import Provisioned, ProvisioningError
+from .silences import Silences
 from .store import Store
 
+NEW_API = "notifications.alerting.grafana.app/v1beta1"
+NEW_RECEIVERS = rf"/apis/{NEW_API}/namespaces/default/receivers"
 NOTE = "This is a double of Grafana, not Grafana."
 LOGIN_PAGE = f"""<!doctype html>
 <html lang="en"><head><title>Grafana (double)</title></head>
@@ -86,6 +89,11 @@ class Grafana:
             ("GET", r"/api/v1/provisioning/policies", lambda asked: (200, self._policies())),
             ("GET", manager + r"/config/api/v1/receivers", lambda asked: (200, self._receivers())),
             ("POST", manager + r"/config/api/v1/receivers/test", lambda asked: self._test_receivers(asked.json())),
+            ("GET", NEW_RECEIVERS, lambda asked: (200, self._new_receivers())),
+            ("POST", NEW_RECEIVERS + r"/([^/]+)/test", lambda asked, name: self._test_new_receiver(name, asked.json())),
+            ("GET", manager + r"/api/v2/silences", lambda asked: (200, self._silences.shown())),
+            ("POST", manager + r"/api/v2/silences", lambda asked: self._silence(asked.json())),
+            ("DELETE", manager + r"/api/v2/silence/([^/]+)", lambda asked, wanted: self._unsilence(wanted)),
             ("GET", manager + r"/api/v2/alerts", lambda asked: (200, self._alerts())),
             ("POST", r"/api/admin/provisioning/(alerting|dashboards|datasources)/reload", self._reload),
         ]
@@ -157,7 +165,61 @@ class Grafana:
             for name, receivers in sorted(notifications.receivers.items())
         ]
 
+    @property
+    def _silences(self) -> Silences:
+        return self.alerting.notifications.silences
+
+    def _silence(self, body: dict[str, Any]) -> Answer:
+        try:
+            return 202, {"silenceID": self._silences.add(body)}
+        except ValueError as error:
+            return 400, {"message": str(error)}
+
+    def _unsilence(self, wanted: str) -> Answer:
+        if not self._silences.expire(wanted):
+            raise Refused(404, "silence not found")
+        return 200, {"message": "silence deleted"}
+
+    def _is_new(self) -> bool:
+        """Since version 13 a contact point is tested in another way."""
+        return int(self.version.partition(".")[0]) >= 13
+
+    def _new_receivers(self) -> dict[str, Any]:
+        if not self._is_new():
+            raise Refused(404, "Not found")
+        items = []
+        for point in self.provisioned.contact_points:
+            name = base64.urlsafe_b64encode(point["name"].encode()).decode().rstrip("=")
+            integrations = [
+                {"uid": receiver["uid"], "type": receiver["type"], "version": "v1",
+                 "settings": {key: value for key, value in redacted(receiver).items() if value != REDACTED},
+                 "secureFields": {key: True for key, value in redacted(receiver).items() if value == REDACTED}}
+                for receiver in point["receivers"]]
+            items.append({"metadata": {"name": name, "namespace": "default"},
+                          "spec": {"title": point["name"], "integrations": integrations}})
+        return {"kind": "ReceiverList", "apiVersion": NEW_API, "metadata": {}, "items": items}
+
+    def _test_new_receiver(self, name: str, body: dict[str, Any]) -> Answer:
+        found = [item for item in self._new_receivers()["items"] if item["metadata"]["name"] == name]
+        integration = body.get("integration") or {}
+        points = self.provisioned.contact_points
+        stored = {receiver["uid"]: receiver for point in points for receiver in point["receivers"]}
+        if not found or integration.get("uid") not in stored or integration.get("version") != "v1":
+            raise Refused(400, "unknown integration")
+        known = stored[integration["uid"]]["settings"]
+        kept = {key: known[key] for key in integration.get("secureFields") or {} if key in known}
+        now = time.time()
+        given = body.get("alert") or {}
+        alert = Alert(given.get("labels") or {}, given.get("annotations") or {}, now)
+        settings = {**(integration.get("settings") or {}), **kept}
+        error = self.alerting.notifications.test({**integration, "settings": settings}, alert)
+        return 200, {"apiVersion": NEW_API, "kind": "CreateReceiverIntegrationTest",
+                     "duration": f"{(time.time() - now) * 1000:.0f}ms",
+                     **({"status": "failure", "error": error} if error else {"status": "success"})}
+
     def _test_receivers(self, body: dict[str, Any]) -> Answer:
+        if self._is_new():
+            raise Refused(410, "This endpoint has been removed")
         given = body.get("alert") or {}
         now = time.time()
         alert = Alert(
@@ -333,7 +395,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, path: str, query: str) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if not path.startswith("/api/"):
+        if not path.startswith(("/api/", "/apis/")):
             self._send(404, {"message": "Not found"})
         elif self._login() is None:
             self._send(401, {"message": "Unauthorized"})
