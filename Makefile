@@ -38,7 +38,7 @@ lint: setup ## check the style and types of everything
 
 unit: setup ## run the unit tests
 	@tools/promtool.sh
-	pytest tests/unit --junit-xml .cache/junit/unit.xml
+	pytest tests/unit --numprocesses auto --junit-xml .cache/junit/unit.xml
 
 sanity: setup ## run ansible-test sanity on a copy of the tracked files
 	@tools/sanity.sh
