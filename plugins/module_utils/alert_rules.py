@@ -207,12 +207,6 @@ def uid(stack: str, name: str) -> str:
     return "%s-%s" % (stack, words.lower())
 
 
-def seconds(duration: str) -> int:
-    """How long a duration such as 1h30m is."""
-    units = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
-    return sum(int(number) * units[unit] for number, unit in re.findall(r"(\d+)([wdhms])", duration))
-
-
 def grafana(rules: Mapping[str, Any], stack: str, title: str, gone: Iterable[str] = ()) -> Dict[str, Any]:
     """The rules as Grafana provisions them. ``gone``: uids of rules that were and are no more."""
     groups: Dict[str, List[Dict[str, Any]]] = {}

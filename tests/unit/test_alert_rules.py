@@ -182,11 +182,6 @@ def test_the_uid_is_made_of_the_name(name: str, uid: str) -> None:
     assert alert_rules.uid("coinpilot", name) == uid
 
 
-@pytest.mark.parametrize("duration, seconds", [("0s", 0), ("30s", 30), ("2m", 120), ("1h30m", 5400), ("1d", 86400)])
-def test_a_duration_in_seconds(duration: str, seconds: int) -> None:
-    assert alert_rules.seconds(duration) == seconds
-
-
 def provisioned(rules: dict[str, Any] = RULES, gone: tuple[str, ...] = ()) -> dict[str, Any]:
     return alert_rules.grafana(rules, "coinpilot", "CoinPilot", gone)
 
