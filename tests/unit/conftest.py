@@ -27,7 +27,7 @@ def compose_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
-    """Prometheus' own checker of rules and queries."""
+    """Prometheus's own tool, which judges queries and rules."""
     program = shutil.which("promtool", path=str(Path(sys.executable).parent)) or shutil.which("promtool")
     assert program, "promtool is missing: tools/promtool.sh gets it"
     return program

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +25,6 @@ for file in sorted((HERE / "alert_rules_cases").glob("*.yml")):
     CASES.update(yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader))
 # How often rules are evaluated; a case over days may say otherwise.
 EVALUATION = alert_rules.INTERVAL
-
-
-@pytest.fixture(scope="session")
-def promtool() -> str:
-    program = shutil.which("promtool", path=str(Path(sys.executable).parent)) or shutil.which("promtool")
-    assert program, "promtool is missing: tools/promtool.sh gets it"
-    return program
 
 
 def annotations(rule: dict[str, Any], labels: dict[str, str]) -> dict[str, str]:
