@@ -30,6 +30,11 @@ def set_active(service: Container, workflow_id: str, active: bool) -> str:
     return _ask(service, "update:workflow", "--id=" + workflow_id, "--active=" + ("true" if active else "false"))
 
 
+def set_all_active(service: Container) -> str:
+    """Every workflow that n8n has, in the time that one takes."""
+    return _ask(service, "update:workflow", "--all", "--active=true")
+
+
 def _ask(service: Container, command: str, *options: str, given: str = "") -> str:
     """What n8n said, in one line."""
     said = container.ask(service, "timeout", _PATIENCE, "n8n", command, *options, given=given, program="n8n " + command)

@@ -57,7 +57,7 @@ class Decision(NamedTuple):
 
 def decide(wanted: Sequence[Wanted], stored: Sequence[Workflow], record: Mapping[str, Any],
            overwrite: bool) -> List[Decision]:
-    """``record`` maps ids to digests: of the ``file`` imported last, of what n8n then ``stored``, of ``earlier`` ones."""
+    """``record`` maps ids to digests: of the ``file`` imported last, of what n8n ``stored`` then and ``earlier``."""
     by_id = {workflow.id: workflow for workflow in stored}
     own = {workflow.id for workflow in wanted}
     others = [workflow for workflow in stored if workflow.active and not workflow.archived and workflow.id not in own]

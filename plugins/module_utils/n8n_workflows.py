@@ -313,10 +313,18 @@ class Work:
             self._remember(made)
         for other in made.deactivated():
             n8n_cli.set_active(self.service, other, False)
+        self._activate([decision.wanted.id for decision in made.decisions if decision.activate])
+
+    def _activate(self, wanted: Sequence[str]) -> None:
         there = self._by_id()
-        for decision in made.decisions:
-            if decision.activate and decision.wanted.id in there:
-                self.answers[decision.wanted.id] = n8n_cli.set_active(self.service, decision.wanted.id, True)
+        if len(wanted) > 1 and set(wanted) == set(there):
+            # A new n8n has no others, and each command takes seconds.
+            n8n_cli.set_all_active(self.service)
+            self.stored = read(self.service)
+            there = self._by_id()
+        for ident in wanted:
+            if ident in there and not there[ident].active:
+                self.answers[ident] = n8n_cli.set_active(self.service, ident, True)
         self.stored = read(self.service)
 
     def _by_id(self) -> Dict[str, n8n_database.Workflow]:
