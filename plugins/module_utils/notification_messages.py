@@ -34,7 +34,7 @@ _HINTS: Sequence[Tuple[re.Pattern, Text]] = (
      Text("Discord takes no more messages for a while; Grafana tries again by itself. Does something else post to "
           "this webhook?",
           "Discord가 잠시 메시지를 받지 않습니다. Grafana가 다시 시도합니다. 같은 웹후크를 쓰는 다른 것이 있나요?")),
-    (re.compile(r"timeout|deadline|no such host|refused|unreachable|reset|eof|lookup|dial tcp", re.IGNORECASE),
+    (re.compile(r"timeout|deadline|no such host|not known|refused|unreachable|reset|eof|lookup|dial tcp", re.IGNORECASE),
      Text("does the host reach Discord? curl -sS -o /dev/null -w '%{{http_code}}' https://discord.com/api/v10/gateway",
           "호스트에서 Discord에 연결되나요? curl -sS -o /dev/null -w '%{{http_code}}' "
           "https://discord.com/api/v10/gateway")),

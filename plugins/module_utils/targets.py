@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -170,6 +171,12 @@ def _judge_target(world: World, description: Mapping[str, Any], target: _Target)
     subject = target.job
     if not samples:
         return _finding(world, description, "unscraped", subject)
+    tolerated = max(_PATIENCE, _MISSED * target.interval)
+    watched = world.now - samples[0].at
+    late = world.window - watched > tolerated
+    if late:
+        # What is watched since a while only was being started at first.
+        samples = list(itertools.dropwhile(lambda sample: not sample.value >= 1, samples)) or samples
     down = [sample for sample in samples if not sample.value >= 1]
     numbers = {"scrapes": len(samples), "down": len(down), "address": target.address,
                "error": target.error or Text("no reason given", "이유 없음")}
@@ -178,19 +185,16 @@ def _judge_target(world: World, description: Mapping[str, Any], target: _Target)
     if target.health == "down" or not samples[-1].value >= 1:
         good = max(sample.at for sample in samples if sample.value >= 1)
         return _finding(world, description, "down", subject, ago=span(world.now - good), **numbers)
-    tolerated = max(_PATIENCE, _MISSED * target.interval)
     if world.now - samples[-1].at > tolerated:
         return _finding(world, description, "gone", subject, ago=span(world.now - samples[-1].at), **numbers)
     if down:
         return _finding(world, description, "was-down", subject, ago=span(world.now - down[-1].at),
                         minutes=int((world.now - down[0].at) // 60) + 2, **numbers)
     longest = max((after.at - before.at for before, after in zip(samples, samples[1:])), default=0.0)
-    watched = world.now - samples[0].at
     if longest > tolerated:
         expected = int(watched // target.interval)
         return _finding(world, description, "gaps", subject, longest=span(longest), expected=expected,
                         missing=max(0, expected - len(samples)), **numbers)
-    late = world.window - watched > tolerated
     return _finding(world, description, "new" if late else "up", subject, watched=span(watched), **numbers)
 
 

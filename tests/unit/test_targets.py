@@ -50,6 +50,9 @@ def core(found: list[Finding]) -> Finding:
     (world(series("coinpilot-core"), target("coinpilot-core")), PASS, "up, 240 scrapes without a gap"),
     # Prometheus, or the target, is new: that is said, and held against nobody.
     (world(series("coinpilot-core", 600), target("coinpilot-core")), PASS, "watched for 10 minutes only"),
+    (world(series("coinpilot-core", 600, down=range(4)), target("coinpilot-core")), PASS, "for 10 minutes only"),
+    (world(series("coinpilot-core", down=range(4)), target("coinpilot-core")), WARN, "down in 4 of 240"),
+    (world(series("coinpilot-core", 600, down=range(40)), target("coinpilot-core", health="down")), FAIL, "in all 40"),
     (world(series("coinpilot-core", down=range(100, 103)), target("coinpilot-core")), WARN,
      "down in 3 of 240 scrapes, last 34 minutes ago"),
     (world(series("coinpilot-core", without=range(100, 140)), target("coinpilot-core")), WARN,
