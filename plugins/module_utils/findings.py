@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import unicodedata
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
 PASS, WARN, FAIL, UNKNOWN = "PASS", "WARN", "FAIL", "UNKNOWN"
 WORST_FIRST = (FAIL, UNKNOWN, WARN, PASS)
@@ -214,6 +214,12 @@ def render_text(findings: Iterable[Finding], lang: str, without: str = "", waiva
                          for label, text in ((_RULE, rule), (_WHERE, finding.place.text()),
                                              (_EXPECTED, finding.expected), (_FIX, finding.fix)) if text.get(lang))
     return "\n".join(lines) + "\n"
+
+
+def result(findings: Sequence[Finding], lang: str) -> Dict[str, Any]:
+    """What a module returns of its findings: ``status``, ``findings`` (worst first) and ``report``."""
+    return {"status": worst(findings), "findings": [finding.as_dict() for finding in sort(findings)],
+            "report": render_text(findings, lang)}
 
 
 def render_json(findings: Iterable[Finding], **more: Any) -> str:

@@ -91,9 +91,7 @@ def main() -> None:
     )
     given = module.params
     found = alert_state.judge(alert_state.gather(given["description"], given["patience"]), given["description"])
-    module.exit_json(changed=False, status=findings.worst(found),
-                     findings=[finding.as_dict() for finding in findings.sort(found)],
-                     report=findings.render_text(found, given["language"]))
+    module.exit_json(changed=False, **findings.result(found, given["language"]))
 
 
 if __name__ == "__main__":

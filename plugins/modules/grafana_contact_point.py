@@ -98,9 +98,7 @@ def main() -> None:
     found = notification.judge(world, given["description"])
     if given["test_message"] and not module.check_mode:
         found.append(notification_test.send(world, given["description"]))
-    module.exit_json(changed=given["test_message"], status=findings.worst(found),
-                     findings=[finding.as_dict() for finding in findings.sort(found)],
-                     report=findings.render_text(found, given["language"]))
+    module.exit_json(changed=given["test_message"], **findings.result(found, given["language"]))
 
 
 if __name__ == "__main__":

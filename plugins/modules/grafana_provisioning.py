@@ -87,8 +87,7 @@ def main() -> None:
     except (OSError, EngineError, ValueError) as problem:
         module.fail_json(msg=str(problem))
     found = [grafana_provisioning.judge(world, description)]
-    module.exit_json(changed=stale, status=findings.worst(found), findings=[finding.as_dict() for finding in found],
-                     report=findings.render_text(found, module.params["language"]))
+    module.exit_json(changed=stale, **findings.result(found, module.params["language"]))
 
 
 if __name__ == "__main__":

@@ -101,9 +101,7 @@ def main() -> None:
     found = n8n_webhooks.judge(world, description)
     if module.params["probe"] and not module.check_mode:
         found += n8n_probe.run(description, world, module.params["patience"])
-    module.exit_json(changed=False, status=findings.worst(found),
-                     findings=[finding.as_dict() for finding in findings.sort(found)],
-                     report=findings.render_text(found, module.params["language"]))
+    module.exit_json(changed=False, **findings.result(found, module.params["language"]))
 
 
 if __name__ == "__main__":

@@ -140,22 +140,14 @@ def foresee(module: AnsibleModule, world: n8n_workflows.World, plan: n8n_workflo
     language = module.params["language"]
     for finding in findings.problems(found):
         module.warn(finding.line(language))
-    module.exit_json(changed=bool(changes), diff=difference(changes), **result(found, language))
+    module.exit_json(changed=bool(changes), diff=difference(changes), **findings.result(found, language))
 
 
 def finish(module: AnsibleModule, found: List[findings.Finding], changes: List[str]) -> None:
-    shown = result(found, module.params["language"])
+    shown = findings.result(found, module.params["language"])
     if findings.problems(found):
         module.fail_json(msg=shown["report"], changed=bool(changes), **shown)
     module.exit_json(changed=bool(changes), diff=difference(changes), **shown)
-
-
-def result(found: List[findings.Finding], language: str) -> Dict[str, Any]:
-    return {
-        "status": findings.worst(found),
-        "findings": [finding.as_dict() for finding in findings.sort(found)],
-        "report": findings.render_text(found, language),
-    }
 
 
 def difference(changes: List[str]) -> Dict[str, str]:

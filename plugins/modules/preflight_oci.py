@@ -172,9 +172,7 @@ def main() -> None:
                                       preflight.RULES, preflight_policy.VARIABLE)[0]
     wish = preflight_oci_run.Wish(**{name: module.params[name] for name in preflight_oci_run.Wish._fields})
     found = preflight_oci_run.run(wish, policy, record=not module.check_mode)
-    module.exit_json(changed=False, status=findings.worst(found),
-                     findings=[finding.as_dict() for finding in findings.sort(found)],
-                     report=findings.render_text(found, module.params["language"]))
+    module.exit_json(changed=False, **findings.result(found, module.params["language"]))
 
 
 if __name__ == "__main__":

@@ -142,9 +142,7 @@ def main() -> None:
     wanted = preflight_outside.ports(given["description"], policy, given["ssh_port"])
     world = preflight_outside.probe(given["host"], given["addresses"], wanted, given["timeout"])
     found = preflight_outside.judge(world, policy, wanted, given["ssh_port"], given["source"], given["allowed_sources"])
-    module.exit_json(changed=False, status=findings.worst(found),
-                     findings=[finding.as_dict() for finding in findings.sort(found)],
-                     report=findings.render_text(found, given["language"]))
+    module.exit_json(changed=False, **findings.result(found, given["language"]))
 
 
 if __name__ == "__main__":

@@ -91,9 +91,7 @@ def main() -> None:
     except ValueError as problem:
         module.fail_json(msg=str(problem))
     found = targets.judge(targets.gather(given["description"], window), given["description"])
-    module.exit_json(changed=False, status=findings.worst(found),
-                     findings=[finding.as_dict() for finding in findings.sort(found)],
-                     report=findings.render_text(found, given["language"]))
+    module.exit_json(changed=False, **findings.result(found, given["language"]))
 
 
 if __name__ == "__main__":

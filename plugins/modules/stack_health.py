@@ -74,11 +74,7 @@ def main() -> None:
     )
     description = module.params["description"]
     found = stack_health.judge(stack_health.gather(description), description)
-    result = {
-        "status": findings.worst(found),
-        "findings": [finding.as_dict() for finding in findings.sort(found)],
-        "report": findings.render_text(found, module.params["language"]),
-    }
+    result = findings.result(found, module.params["language"])
     if findings.problems(found):
         module.fail_json(msg=result["report"], **result)
     module.exit_json(changed=False, **result)
