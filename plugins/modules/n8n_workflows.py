@@ -91,7 +91,7 @@ report:
   type: str
 """
 
-from typing import Any, Dict, List
+from typing import Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.coinpilot.ops.plugins.module_utils import findings, n8n_workflow_files, n8n_workflows
