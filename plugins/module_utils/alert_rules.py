@@ -20,7 +20,7 @@ INTERVAL = "30s"
 # Not the title of the stack alone: a folder that was made by hand may bear it and hold rules of the same names, and
 # Grafana does not start when a file brings those once more.
 FOLDER = "%s (managed)"
-DATASOURCE = "prometheus"
+DATASOURCE = "managed-prometheus"
 RULES_FILE = "monitoring/grafana/provisioning/alerting/rules.yml"
 
 _NAME = re.compile(r"[A-Z][A-Za-z0-9]*\Z")

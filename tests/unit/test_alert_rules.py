@@ -206,7 +206,7 @@ def test_a_rule_as_grafana_gets_it() -> None:
     assert (rule["uid"], rule["title"], rule["condition"], rule["for"]) == ("coinpilot-bot-down", "BotDown", "C", "2m")
     assert (rule["noDataState"], rule["execErrState"]) == ("OK", "Error")
     assert rule["labels"] == {"severity": "critical"}
-    assert [query["datasourceUid"] for query in rule["data"]] == ["prometheus", "__expr__", "__expr__"]
+    assert [query["datasourceUid"] for query in rule["data"]] == ["managed-prometheus", "__expr__", "__expr__"]
     assert rule["data"][0]["model"]["expr"] == RULES["BotDown"]["query"]
     assert rule["data"][2]["model"]["conditions"] == [{"evaluator": {"type": "lt", "params": [1]}}]
     korean, english = rule["annotations"]["summary"].split("\n")

@@ -104,7 +104,7 @@ def test_every_query_of_every_panel_answers(ask: Ask, proven: None, controllers:
 
 def unanswered(ask: Ask, queries: list[grafana_dashboards.Query]) -> list[grafana_dashboards.Query]:
     """The queries that Prometheus, asked through Grafana, has no series for."""
-    proxy = "/api/datasources/proxy/uid/prometheus/api/v1/query?query="
+    proxy = "/api/datasources/proxy/uid/managed-prometheus/api/v1/query?query="
     answers = ask([proxy + urllib.parse.quote(query.expression) for query in queries])
     assert {answer.status for answer in answers} == {200}
     return [query for query, answer in zip(queries, answers, strict=True) if not answer.content["data"]["result"]]
