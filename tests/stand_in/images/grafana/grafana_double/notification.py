@@ -154,7 +154,11 @@ class Notifications:
                                               for name in ("group_wait", "group_interval", "repeat_interval"))
                     self._groups[key] = Group(route["receiver"], labels, interval, repeat, now + wait)
                 known = self._groups[key].alerts
-                if not alert.ends or alert.key in known:
+                old = known.get(alert.key)
+                if old and not old.ends:
+                    # It goes on, or has ended: its beginning is the earliest that was told.
+                    alert.starts = min(old.starts, alert.starts)
+                if old or not alert.ends:
                     known[alert.key] = alert
 
     def send_due(self, now: float) -> None:
