@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import alerts
 import ansible_runner
 import backups
 import preflight
@@ -32,7 +33,7 @@ STATES = CHECKOUT / ".cache" / "stand_in"
 STATE = STATES / NAME
 INVENTORY = STATE / "inventory"
 REPEATS = 3
-PARTS = {"backups": backups.measure, "preflight": preflight.measure}
+PARTS = {"alerts": alerts.measure, "backups": backups.measure, "preflight": preflight.measure}
 
 
 class Played(NamedTuple):
