@@ -69,6 +69,10 @@ RULES = table(
                            Text("deactivate that one in n8n and run this again, or have it done: " + _OVERWRITE.en,
                                 "n8n에서 그 워크플로를 비활성화하고 다시 실행하거나, 자동으로 하려면: "
                                 + _OVERWRITE.ko)),
+        "took-over": Case(PASS, Text("answers {method} /webhook/{path} in place of {other} ({id}), which is made inactive "
+                                     "and kept",
+                                     "{method} /webhook/{path}에 {other}({id}) 대신 응답함. {other}은(는) 비활성으로 "
+                                     "바뀌며 그대로 남아 있음")),
         "not-imported": Case(FAIL, Text("n8n did not import it: {said}", "n8n이 가져오지 않음: {said}"), _LOGS),
         "not-active": Case(FAIL, Text("n8n did not make it active: {said}", "n8n이 활성화하지 않음: {said}"), _LOGS),
         "not-registered": Case(FAIL, Text("is active, and n8n does not answer {hooks} with it",
@@ -211,7 +215,7 @@ def foreseen(plan_made: Plan) -> List[Finding]:
         elif not left:
             active = decision.stored is not None and decision.stored.active
             found.append(RULES["n8n-workflow"].finding("active" if active else "inactive", decision.wanted.name))
-        found += left
+        found += left + taken_over(decision)
     return found
 
 
@@ -227,6 +231,13 @@ def kept(decision: Decision) -> List[Finding]:
         found += [rule.finding("path-taken", name, method=hook[0], path=hook[1], other=other.name, id=other.id)
                   for hook, other in decision.blocked_by]
     return found
+
+
+def taken_over(decision: Decision) -> List[Finding]:
+    """Whose place a workflow takes."""
+    return [RULES["n8n-workflow"].finding("took-over", decision.wanted.name, method=hook[0], path=hook[1],
+                                          other=other.name, id=other.id)
+            for hook, other in decision.blocked_by if decision.activate]
 
 
 class Work:
@@ -368,10 +379,10 @@ class Work:
         missing = unregistered(decision, self.stored.webhooks) if stored.active else []
         if decision.activate and not stored.active:
             found.append(rule.finding("not-active", wanted.name, said=said, container=self.service.name))
-        elif missing and not decision.blocked_by:
+        elif missing and (decision.activate or not decision.blocked_by):
             shown = ", ".join("%s /webhook/%s" % hook for hook in missing)
             found.append(rule.finding("not-registered", wanted.name, hooks=shown, container=self.service.name))
-        return found or [rule.finding("active" if stored.active else "inactive", wanted.name)]
+        return found or taken_over(decision) or [rule.finding("active" if stored.active else "inactive", wanted.name)]
 
     def _is_ready(self) -> bool:
         """Whether n8n, and Docker's own check of it where there is one, say so before patience ends."""

@@ -255,6 +255,10 @@ def test_told_to_the_other_one_gives_up_its_path() -> None:
     plan = n8n_workflows.Plan([decision], [], False, True, [])
     assert list(plan.deactivated()) == ["theirs"]
     assert any("My trade (theirs): made inactive" in line.en for line in plan.changes())
+    # Also without the diff.
+    said = n8n_workflows.foreseen(plan)
+    assert [finding.status for finding in said] == ["PASS", "PASS"]
+    assert "in place of My trade (theirs), which is made inactive" in said[1].seen.en
 
 
 @pytest.mark.parametrize("more", [{"active": False}, {"archived": True}, {"active_nodes": []}])
