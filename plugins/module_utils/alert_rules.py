@@ -73,10 +73,11 @@ def _is_number(value: Any) -> bool:
 
 def _is_text(value: Any) -> bool:
     return (isinstance(value, Mapping) and set(value) == set(LANGUAGES)
-            and all(_is_line(text) and not set("\n$") & set(text.strip()) for text in value.values()))
+            and all(_is_line(text) and not set("\n$") & set(text.strip()) and "{{" not in text
+                    for text in value.values()))
 
 
-_TEXT = Kind(Text("one line each in en and ko, without $", "en과 ko에 한 줄씩($ 없이)"), _is_text)
+_TEXT = Kind(Text("one line each in en and ko, without $ and {{", "en과 ko에 한 줄씩($와 {{ 없이)"), _is_text)
 _NUMBER = Kind(Text("a number", "숫자"), _is_number)
 KINDS: Mapping[str, Kind] = {
     "group": Kind(Text("a word in lower case", "영문 소문자 단어"),
