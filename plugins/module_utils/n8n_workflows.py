@@ -69,8 +69,8 @@ RULES = table(
                            Text("deactivate that one in n8n and run this again, or have it done: " + _OVERWRITE.en,
                                 "n8n에서 그 워크플로를 비활성화하고 다시 실행하거나, 자동으로 하려면: "
                                 + _OVERWRITE.ko)),
-        "took-over": Case(PASS, Text("answers {method} /webhook/{path} in place of {other} ({id}), which is made inactive "
-                                     "and kept",
+        "took-over": Case(PASS, Text("answers {method} /webhook/{path} in place of {other} ({id}), which is made "
+                                     "inactive and kept",
                                      "{method} /webhook/{path}에 {other}({id}) 대신 응답함. {other}은(는) 비활성으로 "
                                      "바뀌며 그대로 남아 있음")),
         "not-imported": Case(FAIL, Text("n8n did not import it: {said}", "n8n이 가져오지 않음: {said}"), _LOGS),
