@@ -329,4 +329,3 @@ def _number(tree: Any, *keys: str) -> Optional[float]:
 def _flag(tree: Any, *keys: str) -> Optional[float]:
     value = _at(tree, *keys)
     return value if isinstance(value, bool) else None
-
