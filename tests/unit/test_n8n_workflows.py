@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.coinpilot.ops.plugins.filter.n8n_workflow_problems import n8n_workflow_problems
 from ansible_collections.coinpilot.ops.plugins.module_utils import (
     findings,
     n8n_credentials,
@@ -105,6 +106,13 @@ def test_only_credentials_hold_secrets_and_they_are_those_that_are_written(path:
     used = {kind: entry for node in own(path)["nodes"] for kind, entry in node.get("credentials", {}).items()}
     assert used == {kind.type: {"id": kind.id, "name": kind.name} for kind in n8n_credentials.KINDS}
     assert "$env" not in path.read_text() and "process" not in code(path)
+
+
+def test_what_is_wrong_with_a_file_is_told_before_anything_is_touched() -> None:
+    files = [{"name": path.name, "text": path.read_text()} for path in FILES]
+    assert n8n_workflow_problems(files, "coinpilot-n8n") == []
+    said = n8n_workflow_problems([*files, {"name": "mine.json", "text": "{"}], "coinpilot-n8n", "ko")
+    assert len(said) == 1 and "mine.json: JSON이 아님" in said[0]
 
 
 def test_the_preflight_finds_nothing_wrong_with_them() -> None:
