@@ -26,40 +26,42 @@ _EXPORT = Text("export it again from n8n, which gives it one: docker exec {conta
                "n8n에서 다시 내보내면 id가 들어갑니다: docker exec {container} n8n export:workflow --id=<id> "
                "--output=/dev/stdout")
 RULES = table(
-    Rule("n8n-workflow-file", Text("workflow file", "워크플로 파일"),
-         Text("one n8n workflow as JSON, with an id, and a webhookId in each Webhook node",
-              "n8n 워크플로 하나를 담은 JSON. id가 있고 각 Webhook 노드에 webhookId가 있음"), {
-             "not-json": Case(FAIL, Text("no JSON: {said}", "JSON이 아님: {said}"),
-                              Text("nothing was changed; mend the file or take it out of the directory",
-                                   "바뀐 것은 없습니다. 파일을 고치거나 디렉터리에서 빼세요")),
-             "not-workflow": Case(FAIL, Text("no workflow: {said}", "워크플로가 아님: {said}"),
-                                  Text("nothing was changed; export one workflow a file from n8n, or take it out of "
-                                       "the directory",
-                                       "바뀐 것은 없습니다. n8n에서 파일 하나에 워크플로 하나씩 내보내거나 "
-                                       "디렉터리에서 빼세요")),
-             "no-id": Case(FAIL, Text("the workflow has no id: every import would make another copy of it",
-                                      "워크플로에 id가 없어 가져올 때마다 복사본이 생김"),
-                           Text("nothing was changed; " + _EXPORT.en, "바뀐 것은 없습니다. " + _EXPORT.ko)),
-             "bad-id": Case(FAIL, Text("the id {id} is none: 1 to 36 letters, digits, - and _",
-                                       "id {id}은(는) 쓸 수 없음. 영문자, 숫자, -, _ 1~36자"),
-                            Text("nothing was changed; give it another id, and keep that for good",
-                                 "바뀐 것은 없습니다. 다른 id를 정하고 계속 같은 값을 쓰세요")),
-             "no-webhook-id": Case(FAIL, Text("its node {node} has no webhookId: n8n would register it as "
-                                              "/webhook/{id}/{node}/{path}, and /webhook/{path} would answer 404",
-                                              "노드 {node}에 webhookId가 없음. n8n이 /webhook/{id}/{node}/{path}로 "
-                                              "등록하므로 /webhook/{path}는 404를 응답함"),
-                                   Text("nothing was changed; open the workflow in n8n, save it and export it again",
-                                        "바뀐 것은 없습니다. n8n에서 워크플로를 열어 저장한 뒤 다시 내보내세요")),
-             "same-id": Case(FAIL, Text("has the id {id}, as {other} has", "{other}과(와) id가 같음: {id}"),
-                             Text("nothing was changed; take one of the two out, or give it another id",
-                                  "바뀐 것은 없습니다. 둘 중 하나를 빼거나 다른 id를 지정하세요")),
-             "same-path": Case(FAIL, Text("answers {method} /webhook/{path}, as {other} does",
-                                          "{other}과(와) 같은 {method} /webhook/{path}에 응답함"),
-                               Text("nothing was changed; n8n gives a path to one active workflow only: take one of "
-                                    "the two out, set \"active\": false in it, or change its path",
-                                    "바뀐 것은 없습니다. n8n은 활성 워크플로 하나에만 경로를 줍니다. 둘 중 하나를 "
-                                    "빼거나 \"active\": false로 하거나 경로를 바꾸세요")),
-         }),
+    Rule(
+        "n8n-workflow-file", Text("workflow file", "워크플로 파일"),
+        Text("one n8n workflow as JSON, with an id, and a webhookId in each Webhook node",
+             "n8n 워크플로 하나를 담은 JSON. id가 있고 각 Webhook 노드에 webhookId가 있음"),
+        {
+            "not-json": Case(FAIL, Text("no JSON: {said}", "JSON이 아님: {said}"),
+                             Text("nothing was changed; mend the file or take it out of the directory",
+                                  "바뀐 것은 없습니다. 파일을 고치거나 디렉터리에서 빼세요")),
+            "not-workflow": Case(FAIL, Text("no workflow: {said}", "워크플로가 아님: {said}"),
+                                 Text("nothing was changed; export one workflow a file from n8n, or take it out of "
+                                      "the directory",
+                                      "바뀐 것은 없습니다. n8n에서 파일 하나에 워크플로 하나씩 내보내거나 "
+                                      "디렉터리에서 빼세요")),
+            "no-id": Case(FAIL, Text("the workflow has no id: every import would make another copy of it",
+                                     "워크플로에 id가 없어 가져올 때마다 복사본이 생김"),
+                          Text("nothing was changed; " + _EXPORT.en, "바뀐 것은 없습니다. " + _EXPORT.ko)),
+            "bad-id": Case(FAIL, Text("the id {id} is none: 1 to 36 letters, digits, - and _",
+                                      "id {id}은(는) 쓸 수 없음. 영문자, 숫자, -, _ 1~36자"),
+                           Text("nothing was changed; give it another id, and keep that for good",
+                                "바뀐 것은 없습니다. 다른 id를 정하고 계속 같은 값을 쓰세요")),
+            "no-webhook-id": Case(FAIL, Text("its node {node} has no webhookId: n8n would register it as "
+                                             "/webhook/{id}/{node}/{path}, and /webhook/{path} would answer 404",
+                                             "노드 {node}에 webhookId가 없음. n8n이 /webhook/{id}/{node}/{path}로 "
+                                             "등록하므로 /webhook/{path}는 404를 응답함"),
+                                  Text("nothing was changed; open the workflow in n8n, save it and export it again",
+                                       "바뀐 것은 없습니다. n8n에서 워크플로를 열어 저장한 뒤 다시 내보내세요")),
+            "same-id": Case(FAIL, Text("has the id {id}, as {other} has", "{other}과(와) id가 같음: {id}"),
+                            Text("nothing was changed; take one of the two out, or give it another id",
+                                 "바뀐 것은 없습니다. 둘 중 하나를 빼거나 다른 id를 지정하세요")),
+            "same-path": Case(FAIL, Text("answers {method} /webhook/{path}, as {other} does",
+                                         "{other}과(와) 같은 {method} /webhook/{path}에 응답함"),
+                              Text("nothing was changed; n8n gives a path to one active workflow only: take one of "
+                                   "the two out, set \"active\": false in it, or change its path",
+                                   "바뀐 것은 없습니다. n8n은 활성 워크플로 하나에만 경로를 줍니다. 둘 중 하나를 "
+                                   "빼거나 \"active\": false로 하거나 경로를 바꾸세요")),
+        }),
 )
 
 Hook = Tuple[str, str]

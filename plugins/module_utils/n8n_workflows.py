@@ -49,8 +49,8 @@ RULES = table(
                                   "docker volume ls")),
     }, Text("is its volume there and n8n at work? docker ps; docker logs --tail 100 {container}",
             "볼륨이 있고 n8n이 실행 중인지 확인하세요: docker ps; docker logs --tail 100 {container}")),
-    Rule("n8n-workflow", Text("workflow", "워크플로"), Text("imported as the file has it, active and registered",
-                                                         "파일과 같고 활성 상태이며 등록됨"), {
+    Rule("n8n-workflow", Text("workflow", "워크플로"),
+         Text("imported as the file has it, active and registered", "파일과 같고 활성 상태이며 등록됨"), {
         "active": Case(PASS, Text("active", "활성")),
         "inactive": Case(PASS, Text("inactive, as its file says", "파일에 적힌 대로 비활성")),
         "to-import": Case(PASS, Text("to be imported", "가져올 예정")),
