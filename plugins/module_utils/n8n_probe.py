@@ -243,7 +243,7 @@ def masking(secrets: Any) -> Callable[[str], str]:
 
     def mask(text: str) -> str:
         for secret in hidden:
-            for spelling in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
+            for spelling in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
                 text = text.replace(spelling, "***")
         text = _URL_CREDENTIALS.sub(r"\1***@", _DISCORD_TOKEN.sub(r"\1***", text))
         plain = "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
@@ -309,8 +309,9 @@ class _Judge:
         if execution.status not in _ENDED:
             return self.say("still-running", **more)
         sending = _sending(workflow) if workflow else None
-        failed = [step for step in trace.steps or () if step.error and (sending is None or step.node in sending
-                                                                       or execution.status != "success")]
+        # One that the workflow goes on after counts where it was to send something.
+        ended = execution.status != "success" or sending is None
+        failed = [step for step in trace.steps or () if step.error and (ended or step.node in (sending or ()))]
         if execution.status != "success" or failed:
             step = failed[-1] if failed else Step(trace.last_node or "-", trace.error or execution.status, "")
             return self.say(reason(step), node=shown(step.node), said=step.error, **more)

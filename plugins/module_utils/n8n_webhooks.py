@@ -81,7 +81,8 @@ def gather(description: Mapping[str, Any], engine: Optional[Engine] = None) -> W
 def _gather(description: Mapping[str, Any], name: str, engine: Engine) -> World:
     service = description["services"][name]
     wanted = volume_of(description)
-    container = health.by_service(engine.containers(description["project"])).get(name)
+    # Under another project's name, Compose gives the container the name all the same, and other volumes.
+    container = health.by_service(engine.containers(description["project"])).get(name) or _named(engine, service)
     holders = {entry["Id"]: entry["Names"][0].lstrip("/") for entry in engine.get("/containers/json")
                if service.get("port") in [port.get("PublicPort", 0) for port in entry.get("Ports") or ()]}
     volumes = {volume["Name"]: volume["Mountpoint"] for volume in engine.get("/volumes")["Volumes"] or ()}
@@ -106,6 +107,15 @@ def _gather(description: Mapping[str, Any], name: str, engine: Engine) -> World:
         others = [Volume(other, _count(where)) for other, where in sorted(volumes.items())
                   if "n8n" in other.lower() and other != volume]
     return World(container, volume, database, store, others, holders, errors)
+
+
+def _named(engine: Engine, service: Mapping[str, Any]) -> Optional[Mapping[str, Any]]:
+    try:
+        return engine.get("/containers/%s/json" % service["container"])
+    except EngineError as problem:
+        if problem.status == 404:
+            return None
+        raise
 
 
 def read(path: str) -> Store:

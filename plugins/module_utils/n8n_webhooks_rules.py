@@ -40,10 +40,10 @@ STATE_RULES = table(
         "right": Case(PASS, Text("{volume}, workflows: {count}", "{volume}, 워크플로 {count}개")),
         "wrong": Case(FAIL, Text("{volume} is mounted, with {count} workflows; others: {others}",
                                  "{volume}이(가) 연결됨(워크플로 {count}개). 다른 볼륨: {others}"),
-                      Text("nothing is lost, it is in another volume: deploy again (ansible-playbook site.yml), always "
-                           "with the project name {project}",
-                           "데이터는 사라지지 않았고 다른 볼륨에 있습니다. 프로젝트 이름 {project}(으)로 "
-                           "다시 배포하세요: ansible-playbook site.yml")),
+                      Text("nothing is lost, it is in another volume: docker rm -f {container} (volumes stay), then "
+                           "ansible-playbook site.yml; by hand always with the project name {project}",
+                           "데이터는 사라지지 않았고 다른 볼륨에 있습니다. docker rm -f {container} 실행 후(볼륨은 유지) "
+                           "ansible-playbook site.yml; 직접 실행할 때는 항상 프로젝트 이름 {project} 사용")),
         "empty": Case(FAIL, Text("{volume} holds no workflow; others: {others}",
                                  "{volume}에 워크플로가 없음. 다른 볼륨: {others}"),
                       Text("if another volume holds them, copy it here while n8n is stopped, or restore a backup "
@@ -52,8 +52,7 @@ STATE_RULES = table(
                            "(sudo coinpilot-ops restore n8n). 아니면: ansible-playbook site.yml")),
     }, Text("sudo is needed to read it; does the volume exist? docker volume ls",
             "읽으려면 sudo가 필요합니다. 볼륨 확인: docker volume ls")),
-    Rule("n8n-owner", Text("n8n's owner", "n8n 소유자 계정"), Text("the owner's account exists",
-                                                            "소유자 계정이 있음"), {
+    Rule("n8n-owner", Text("n8n's owner", "n8n 소유자 계정"), Text("there is an account", "소유자 계정이 있음"), {
         "there": Case(PASS, Text("the account exists", "계정 있음")),
         "open": Case(FAIL, Text("there is none: who comes first to the set-up page owns n8n and every credential in it",
                                 "없음. 설정 페이지에 먼저 들어온 사람이 n8n과 모든 자격 증명을 차지함"),

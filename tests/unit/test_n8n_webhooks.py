@@ -146,6 +146,8 @@ class FakeEngine(Engine):
         return self.get("containers")
 
     def get(self, path: str, **_query: Any) -> Any:
+        if path not in self.answers:
+            raise EngineError("no such container", 404)
         answer = self.answers[path]
         if isinstance(answer, Exception):
             raise answer
@@ -187,6 +189,15 @@ def test_gather_without_a_container_reads_the_volume(recorded_n8n: Recorded) -> 
     seen = n8n_webhooks.gather(DESCRIPTION, engine(recorded_n8n(), containers=[]))
     assert seen.container is None
     assert seen.store is not None
+
+
+def test_gather_finds_a_container_that_another_project_has(recorded_n8n: Recorded, tmp_path: Path) -> None:
+    mount = {"Destination": "/home/node/.n8n", "Name": "other_n8n", "Source": str(tmp_path / "empty")}
+    answers = engine(recorded_n8n(), containers=[])
+    answers.answers["/containers/coinpilot-n8n/json"] = {**CONTAINER, "Mounts": [mount]}
+    finding = n8n_webhooks.judge(n8n_webhooks.gather(DESCRIPTION, answers), DESCRIPTION)[1]
+    assert (finding.id, finding.status) == ("n8n-volume", FAIL)
+    assert finding.seen.en.startswith("other_n8n is mounted, with ? workflows; others: oci_coinpilot_n8n_data")
 
 
 def test_gather_of_another_kind_of_database(recorded_n8n: Recorded) -> None:
