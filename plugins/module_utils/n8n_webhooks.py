@@ -62,15 +62,16 @@ class World(NamedTuple):
 
 
 def service_of(description: Mapping[str, Any]) -> str:
-    """The name of the service that is n8n; "" where the stack has none."""
-    return next((name for name, service in description["services"].items() if service["engine"] == "n8n"), "")
+    """The name of the service that is n8n and keeps its data in a volume; "" where the stack has none."""
+    return next((name for name, service in description["services"].items()
+                 if service["engine"] == "n8n" and "volume" in service), "")
 
 
 def gather(description: Mapping[str, Any], engine: Optional[Engine] = None) -> World:
     """Reads Docker and the database; nothing is written."""
     name = service_of(description)
     if not name:
-        return World(None, "", "", None, [], {}, {"engine": "the description has no service with the engine n8n"})
+        return World(None, "", "", None, [], {}, {"engine": "the description has no service with the engine n8n and a volume"})
     try:
         return _gather(description, name, engine or Engine())
     except (EngineError, AttributeError, LookupError, TypeError, ValueError) as problem:

@@ -218,8 +218,9 @@ def test_what_cannot_be_read_is_unknown(recorded_n8n: Recorded, broken: dict[str
     assert len(found) == 8
 
 
-def test_a_stack_without_n8n() -> None:
-    description = {**DESCRIPTION, "services": {}}
+@pytest.mark.parametrize("services", [{}, {"n8n": {"engine": "n8n", "container": "n8n", "memory": "1g"}}])
+def test_a_stack_without_n8n(services: dict[str, Any]) -> None:
+    description = {**DESCRIPTION, "services": services}
     found = n8n_webhooks.judge(n8n_webhooks.gather(description, FakeEngine({})), description)
     assert [finding.status for finding in found] == [UNKNOWN]
 
