@@ -120,15 +120,16 @@ def can_prove(image: str, engine: Engine) -> bool:
         return False
 
 
-def prove(image: str, text: str) -> None:
-    """Has the promtool of the image that will read it check a configuration. Raises Unproven."""
+def prove(image: str, text: str, kind: str = "config") -> None:
+    """Has the image's promtool check a configuration, or a file of rules (``rules``). Raises Unproven."""
+    name = "%s.yml" % {"config": "prometheus"}.get(kind, kind)
     with tempfile.TemporaryDirectory(prefix="prometheus-config-") as directory:
         # The user in the container is none of the host's.
         os.chmod(directory, 0o755)
-        files.write(files.File(os.path.join(directory, "prometheus.yml"), text, 0o644))
+        files.write(files.File(os.path.join(directory, name), text, 0o644))
         command = ["docker", "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL",
                    "--security-opt", "no-new-privileges:true", "--volume", directory + ":/candidate:ro",
-                   "--entrypoint", "promtool", image, "check", "config", "/candidate/prometheus.yml"]
+                   "--entrypoint", "promtool", image, "check", kind, "/candidate/" + name]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   env=cli_environment(), timeout=PULL, encoding="utf-8", errors="replace", check=False)
@@ -198,4 +199,5 @@ def _written_at(path: str) -> Optional[float]:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.replace("parsing YAML file /candidate/prometheus.yml: ", "").split())
+    # What promtool has before it are the names that the files have in the container.
+    return " ".join(re.sub(r"(parsing YAML file )?/candidate/\w+\.yml: ", "", text).split())

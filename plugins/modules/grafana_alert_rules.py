@@ -9,6 +9,8 @@ module: grafana_alert_rules
 short_description: The file of alert rules that Grafana reads when it starts
 description:
   - Writes the rules of the description as Grafana provisions them. The file appears whole or not at all.
+  - Before that, C(promtool) of Prometheus's image has accepted their queries - Grafana takes any, and evaluates it in
+    vain. Docker pulls the image when the host does not have it. In check mode, they are checked when it does.
   - Grafana never deletes a rule by itself, so a rule that an earlier file brought and the description has no more is
     named under C(deleteRules), and stays named there.
 version_added: 0.1.0
@@ -56,10 +58,12 @@ removed:
   elements: str
 """
 
+import json
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.coinpilot.ops.plugins.module_utils import alert_rules, files
+from ansible_collections.coinpilot.ops.plugins.module_utils import alert_rules, files, prometheus_config
+from ansible_collections.coinpilot.ops.plugins.module_utils.engine import Engine
 from ansible_collections.coinpilot.ops.plugins.module_utils.findings import Text
 
 # The user of the container is none of the host's: everyone may read.
@@ -69,6 +73,16 @@ DAMAGED = Text(
     "move it aside (sudo mv {path} ~/) and run this again; rules that were removed since are to be deleted in Grafana",
     "{path}이(가) coinpilot.ops가 쓴 알림 규칙 파일이 아니어서 Grafana에서 지울 규칙을 알 수 없습니다. "
     "파일을 옮기고(sudo mv {path} ~/) 다시 실행하세요. 그동안 없앤 규칙은 Grafana에서 직접 지우세요")
+REFUSED = {
+    "wrong": Text("promtool refuses {said}. The rules stay as they were; mend the query in stack_alert_rule_overrides "
+                  "and run this again",
+                  "promtool이 거부함: {said}. 규칙은 바뀌지 않았습니다. stack_alert_rule_overrides의 query를 고치고 "
+                  "다시 실행하세요"),
+    "unproven": Text("the queries of the alert rules could not be checked: {said}. The rules stay as they were; try on "
+                     "the host: sudo docker pull {image}",
+                     "알림 규칙의 쿼리를 검사하지 못함: {said}. 규칙은 바뀌지 않았습니다. 호스트에서 실행해 보세요: "
+                     "sudo docker pull {image}"),
+}
 
 
 def main() -> None:
@@ -79,17 +93,22 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    description = module.params["description"]
+    description, language = module.params["description"], module.params["language"]
+    image = prometheus_config.service(description)["image"]
     path = os.path.join(description["directory"], alert_rules.RULES_FILE)
     try:
         earlier = files.read_text(path)
         text = alert_rules.file_text(description["alert_rules"], description["name"], description["title"], earlier)
         file = files.File(path, text, MODE, OWNER)
         changed = not files.is_in_place(file)
+        if text != earlier and (not module.check_mode or prometheus_config.can_prove(image, Engine())):
+            prometheus_config.prove(image, json.dumps(alert_rules.prometheus(description["alert_rules"])), "rules")
         if changed and not module.check_mode:
             files.write(file)
+    except prometheus_config.Unproven as problem:
+        module.fail_json(msg=REFUSED[problem.case].fill(said=problem.said, image=image).get(language), path=path)
     except ValueError:
-        module.fail_json(msg=DAMAGED.fill(path=path).get(module.params["language"]), path=path)
+        module.fail_json(msg=DAMAGED.fill(path=path).get(language), path=path)
     except OSError as problem:
         module.fail_json(msg=str(problem), path=path)
     rules = {alert_rules.uid(description["name"], name) for name in description["alert_rules"]}

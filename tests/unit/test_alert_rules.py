@@ -257,13 +257,29 @@ def test_a_damaged_file_is_not_taken_for_an_empty_one(text: str) -> None:
         alert_rules.file_text(RULES, "coinpilot", "CoinPilot", text)
 
 
+DOCKER = """#!/bin/sh
+for word in "$@"; do case "$word" in *:/candidate:ro) directory=${word%:/candidate:ro};; esac; done
+case "$*" in *" check rules /candidate/rules.yml") ;; *) exit 2;; esac
+grep -q 'sum(up' "$directory/rules.yml" || exit 0
+printf '  FAILED:\\n/candidate/rules.yml: 1:9: "BotDown": could not parse expression\\n'
+exit 1
+"""
+
+
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setattr(grafana_alert_rules, "OWNER", getpass.getuser())
+    # Stands for the promtool of Prometheus's image.
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(DOCKER, encoding="utf-8")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(docker.parent), prepend=":")
     (tmp_path / alert_rules.RULES_FILE).parent.mkdir(parents=True)
 
     def run_module(rules: dict[str, Any], check: bool = False, language: str = "en") -> dict[str, Any]:
-        description = {"name": "coinpilot", "title": "CoinPilot", "directory": str(tmp_path), "alert_rules": rules}
+        description = {"name": "coinpilot", "title": "CoinPilot", "directory": str(tmp_path), "alert_rules": rules,
+                       "services": {"prometheus": {"engine": "prometheus", "image": "prom/prometheus:v3"}}}
         arguments = {"description": description, "language": language, "_ansible_check_mode": check}
         with patch_module_args(arguments), pytest.raises(SystemExit):
             grafana_alert_rules.main()
@@ -282,6 +298,16 @@ def test_the_module_writes_once_and_tells_what_it_removes(run: Any, tmp_path: Pa
     assert fewer["changed"] and fewer["removed"] == ["coinpilot-bot-down"]
     assert "coinpilot-bot-down" in fewer["diff"]["before"]
     assert run(RULES)["removed"] == []
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_a_query_that_prometheus_does_not_understand_is_not_written(run: Any, tmp_path: Path, language: str) -> None:
+    assert run(RULES)["changed"]
+    before = (tmp_path / alert_rules.RULES_FILE).read_bytes()
+    said = run({**RULES, "BotDown": {**RULES["BotDown"], "query": "sum(up"}}, language=language)["msg"]
+    assert '1:9: "BotDown": could not parse' in said and "/candidate" not in said and "\n" not in said
+    assert "stack_alert_rule_overrides" in said
+    assert (tmp_path / alert_rules.RULES_FILE).read_bytes() == before
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
