@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.coinpilot.ops.plugins.module_utils import grafana_provisioning, prometheus_config
-from ansible_collections.coinpilot.ops.plugins.module_utils.engine import EngineError
+from ansible_collections.coinpilot.ops.plugins.module_utils.engine import Engine, EngineError
 from ansible_collections.coinpilot.ops.plugins.module_utils.prometheus_config import Loaded, World
 
 DESCRIPTION = {"services": {
@@ -94,13 +94,14 @@ def test_without_docker_it_is_not_proven(monkeypatch: pytest.MonkeyPatch) -> Non
 
 # Grafana -------------------------------------------------------------------------------------------------------------
 
-class Answering:
+class Answering(Engine):
     """An Engine that knows one container, or none."""
 
     def __init__(self, shown: dict[str, Any] | None) -> None:
+        super().__init__()
         self.shown = shown
 
-    def get(self, path: str) -> Any:
+    def get(self, path: str, **query: Any) -> Any:
         assert path == "/containers/c-grafana/json"
         if self.shown is None:
             raise EngineError("No such container", 404)
