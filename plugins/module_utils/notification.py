@@ -97,7 +97,9 @@ def _judge_point(points: Sequence[Mapping[str, Any]], world: World, description:
     address = settings.get("url") if isinstance(settings, dict) else None
     if not address:
         return finding("contact-point", "unset", description)
-    if address != REDACTED and world.webhook and address != world.webhook:
+    if not world.webhook:
+        return finding("contact-point", "leftover", description)
+    if address != REDACTED and address != world.webhook:
         # Up to 10.1 Grafana shows the address.
         return finding("contact-point", "other", description)
     return finding("contact-point", "there", description)

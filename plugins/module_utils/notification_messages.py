@@ -34,7 +34,8 @@ _HINTS: Sequence[Tuple[re.Pattern, Text]] = (
      Text("Discord takes no more messages for a while; Grafana tries again by itself. Does something else post to "
           "this webhook?",
           "Discord가 잠시 메시지를 받지 않습니다. Grafana가 다시 시도합니다. 같은 웹후크를 쓰는 다른 것이 있나요?")),
-    (re.compile(r"timeout|deadline|no such host|not known|refused|unreachable|reset|eof|lookup|dial tcp", re.IGNORECASE),
+    (re.compile(r"timeout|deadline|no such host|not known|refused|unreachable|reset|eof|lookup|dial tcp",
+                re.IGNORECASE),
      Text("does the host reach Discord? curl -sS -o /dev/null -w '%{{http_code}}' https://discord.com/api/v10/gateway",
           "호스트에서 Discord에 연결되나요? curl -sS -o /dev/null -w '%{{http_code}}' "
           "https://discord.com/api/v10/gateway")),
@@ -53,6 +54,14 @@ RULES = table(
             "missing": Case(FAIL, Text("Grafana does not have it", "Grafana에 없음"), _READ_AGAIN),
             "type": Case(FAIL, Text("of the type {type}", "{type} 형식임"), _READ_AGAIN),
             "unset": Case(FAIL, Text("has no address", "주소가 없음"), _SET_WEBHOOK),
+            "leftover": Case(WARN, Text("posts to the address of an earlier deploy: .env has no DISCORD_WEBHOOK_URL "
+                                        "any more, and Grafana keeps what it has",
+                                        ".env에서 DISCORD_WEBHOOK_URL이 없어졌지만 Grafana는 이전 배포의 주소로 계속 "
+                                        "보냄"),
+                             Text("to end it delete the webhook in Discord; to go on put it back into the vault and "
+                                  "deploy: ansible-playbook site.yml",
+                                  "그만 받으려면 Discord에서 그 웹후크를 삭제하고, 계속 받으려면 Vault에 다시 넣고 "
+                                  "배포하세요: ansible-playbook site.yml")),
             "other": Case(FAIL, Text("posts to another address than DISCORD_WEBHOOK_URL in .env",
                                      ".env의 DISCORD_WEBHOOK_URL과 다른 주소로 보냄"),
                           Text("ansible-playbook site.yml; then: docker restart {container}",

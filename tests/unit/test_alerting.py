@@ -407,6 +407,13 @@ def test_without_a_webhook_alerts_go_nowhere(grafana: Grafana) -> None:
     assert "alerts go nowhere" in found[-1].seen.en
 
 
+def test_a_webhook_that_was_taken_out_is_still_grafanas(grafana: Grafana) -> None:
+    grafana.env(GRAFANA_ADMIN_USER="boss", GRAFANA_ADMIN_PASSWORD=PASSWORD)
+    found = grafana.notifications()
+    assert bad(found) == [("contact-point", "discord", WARN)]
+    assert "an earlier deploy" in next(finding for finding in found if finding.status == WARN).seen.en
+
+
 def route(**changes: Any) -> Change:
     return lambda grafana: grafana.policies["routes"][0].update(changes)
 
