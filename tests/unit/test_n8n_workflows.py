@@ -432,3 +432,148 @@ def test_a_record_that_cannot_be_read_is_as_none(tmp_path: Path) -> None:
         (tmp_path / n8n_workflows.RECORD).write_text(text)
         record = n8n_workflows._read_record({"state_directory": str(tmp_path)})
         assert record == {"workflows": {}, "credentials": {}}
+
+
+# -- the work, with n8n's commands played ------------------------------------------------------------------------------
+
+
+class FakeN8n:
+    """n8n's commands and database. ``deaf`` commands end well and do nothing, as the real ones do."""
+
+    def __init__(self, deaf: tuple[str, ...] = (), registers: bool = True) -> None:
+        self.deaf, self.registers = deaf, registers
+        self.workflows: dict[str, Workflow] = {}
+        self.marks: dict[str, str] = {}
+        self.webhooks: list[Webhook] = []
+        self.calls: list[str] = []
+
+    def read(self, service: Any) -> n8n_workflows.Stored:
+        return n8n_workflows.Stored(list(self.workflows.values()), self.webhooks, dict(self.marks), True)
+
+    def does(self, command: str) -> bool:
+        self.calls.append(command)
+        return command not in self.deaf
+
+    def import_workflows(self, service: Any, given: Any) -> str:
+        if self.does("import:workflow"):
+            self.workflows.update({one["id"]: stored(one, active=False) for one in given})
+        return "An error occurred"
+
+    def import_credentials(self, service: Any, given: Any) -> str:
+        if self.does("import:credentials"):
+            self.marks.update({one["id"]: f"mark {len(self.calls)}" for one in given})
+        return "An error with " + ENV["N8N_WEBHOOK_SECRET"]
+
+    def set_active(self, service: Any, ident: str, active: bool) -> str:
+        if self.does("update:workflow"):
+            self.workflows[ident] = self.workflows[ident]._replace(active=active)
+        return ""
+
+    def set_all_active(self, service: Any) -> str:
+        if self.does("update:workflow --all"):
+            self.workflows = {ident: one._replace(active=True) for ident, one in self.workflows.items()}
+        return ""
+
+    def restart(self) -> None:
+        self.calls.append("restart")
+        if self.registers:
+            self.webhooks = [Webhook(path, method, "Webhook", one.id) for one in self.workflows.values() if one.active
+                             for method, path in n8n_workflow_files.hooks(one.nodes)]
+
+
+DESCRIPTION = {"title": "CoinPilot", "services": {"n8n": {"engine": "n8n", "container": "n8n", "port": 5678}}}
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """A run of all that the module does, with what is n8n's played."""
+
+    def do(n8n: FakeN8n, documents: list[dict[str, Any]], overwrite: bool = False) -> list[findings.Finding]:
+        for name in ("import_workflows", "import_credentials", "set_active", "set_all_active"):
+            monkeypatch.setattr(n8n_workflows.n8n_cli, name, getattr(n8n, name))
+        monkeypatch.setattr(n8n_workflows, "read", n8n.read)
+        monkeypatch.setattr(n8n_workflows.Work, "_is_ready", lambda work: True)
+        monkeypatch.setattr(n8n_workflows.Work, "_restart", lambda work: n8n.restart())
+        description = {**DESCRIPTION, "state_directory": str(tmp_path), "directory": str(tmp_path)}
+        record = n8n_workflows._read_record(description)
+        service = n8n_workflows.Container("id", "n8n", "image", "volume", "/nowhere", 0)
+        world = n8n_workflows.World(ENV, record, service=service, stored=n8n.read(service))
+        workflows, problems = loaded(*documents)
+        assert not problems
+        plan = n8n_workflows.plan(world, workflows, overwrite)
+        return n8n_workflows.Work(description, n8n_workflows.Engine(), world, 0.1).do(plan)
+
+    return do
+
+
+TWO = [workflow(), workflow(id="two", name="Two", nodes=[{**workflow()["nodes"][0], "parameters": {"path": "two"}}],
+                            connections={})]
+
+
+def statuses(found: list[findings.Finding]) -> set[str]:
+    return {finding.status for finding in found}
+
+
+def test_a_new_n8n_takes_three_commands_and_one_restart_and_then_nothing(run: Any) -> None:
+    n8n = FakeN8n()
+    assert statuses(run(n8n, TWO)) == {"PASS"}
+    assert n8n.calls == ["import:credentials", "import:workflow", "update:workflow --all", "restart"]
+    assert statuses(run(n8n, TWO)) == {"PASS"}
+    assert len(n8n.calls) == 4
+
+
+def test_with_others_workflows_beside_them_only_the_own_are_made_active(run: Any) -> None:
+    n8n = FakeN8n()
+    n8n.workflows["theirs"] = users(active=False)
+    run(n8n, TWO)
+    assert n8n.calls.count("update:workflow") == 2 and "update:workflow --all" not in n8n.calls
+    assert not n8n.workflows["theirs"].active
+
+
+@pytest.mark.parametrize(("deaf", "said"), [
+    (("import:workflow",), "n8n did not import it: An error occurred"),
+    (("update:workflow", "update:workflow --all"), "n8n did not make it active"),
+    (("import:credentials",), "n8n did not take it: An error with ***"),
+])
+def test_a_command_that_ends_well_and_did_nothing_is_found_out(run: Any, deaf: tuple[str, ...], said: str) -> None:
+    found = run(FakeN8n(deaf), TWO)
+    assert "FAIL" in statuses(found)
+    assert any(said in finding.seen.en for finding in found)
+    assert not any(ENV["N8N_WEBHOOK_SECRET"] in finding.line("en") for finding in found)
+
+
+def test_the_commands_for_all_may_do_nothing_and_each_is_then_made_active(run: Any) -> None:
+    n8n = FakeN8n(("update:workflow --all",))
+    assert statuses(run(n8n, TWO)) == {"PASS"}
+    assert n8n.calls.count("update:workflow") == 2
+
+
+def test_what_n8n_does_not_register_is_said_by_its_path(run: Any) -> None:
+    found = run(FakeN8n(registers=False), TWO)
+    assert [finding.seen.en for finding in found if finding.status == "FAIL"] == [
+        "is active, and n8n does not answer POST /webhook/trade with it",
+        "is active, and n8n does not answer GET /webhook/two with it"]
+
+
+def test_what_could_not_be_imported_is_not_recorded_as_if_it_had_been(run: Any) -> None:
+    n8n = FakeN8n()
+    run(n8n, TWO)
+    n8n.deaf = ("import:workflow",)
+    run(n8n, [edited(content="newer"), TWO[1]])
+    n8n.deaf = ()
+    assert statuses(run(n8n, [edited(content="newer"), TWO[1]])) == {"PASS"}
+    assert n8n.workflows["one"].nodes[1]["parameters"]["content"] == "newer"
+
+
+def test_a_command_that_fails_is_one_line_without_the_secret(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    n8n = FakeN8n()
+
+    def fails(service: Any, given: Any) -> str:
+        raise n8n_workflows.BackupError("command-failed", program="n8n import:credentials", container="n8n",
+                                        said="no memory for " + ENV["N8N_WEBHOOK_SECRET"])
+
+    monkeypatch.setattr(n8n, "import_credentials", fails)
+    found = run(n8n, TWO)
+    assert [finding.seen.en for finding in found if finding.status == "FAIL"] == [
+        "n8n import:credentials in n8n failed: no memory for ***"]
+    assert n8n.calls == []
