@@ -71,7 +71,7 @@ def gather(description: Mapping[str, Any], engine: Optional[Engine] = None) -> W
     """Reads Docker and the database; nothing is written."""
     name = service_of(description)
     if not name:
-        return World(None, "", "", None, [], {}, {"engine": "the description has no service with the engine n8n and a volume"})
+        return World(None, "", "", None, [], {}, {"engine": "the description has no n8n that has a volume"})
     try:
         return _gather(description, name, engine or Engine())
     except (EngineError, AttributeError, LookupError, TypeError, ValueError) as problem:

@@ -42,7 +42,7 @@ STATE_RULES = table(
                                  "{volume}이(가) 연결됨(워크플로 {count}개). 다른 볼륨: {others}"),
                       Text("nothing is lost, it is in another volume: docker rm -f {container} (volumes stay), then "
                            "ansible-playbook site.yml; by hand always with the project name {project}",
-                           "데이터는 사라지지 않았고 다른 볼륨에 있습니다. docker rm -f {container} 실행 후(볼륨은 유지) "
+                           "데이터는 사라지지 않았고 다른 볼륨에 있습니다. docker rm -f {container}(볼륨은 유지) 후 "
                            "ansible-playbook site.yml; 직접 실행할 때는 항상 프로젝트 이름 {project} 사용")),
         "empty": Case(FAIL, Text("{volume} holds no workflow; others: {others}",
                                  "{volume}에 워크플로가 없음. 다른 볼륨: {others}"),
