@@ -257,7 +257,7 @@ def test_what_grafana_would_not_start_with_is_refused(tmp_path: Path) -> None:
     ("{{ range $i, $x := .List }}{{ $i }}{{ $x }}{{ else }}none{{ end }}", "0a1b"),
     ("{{ range .Empty }}{{ . }}{{ else }}none{{ end }}", "none"),
     ('{{ with .Map.missing }}{{ . }}{{ else }}-{{ end }}{{ .Map.k | toUpper }}', "-V"),
-    ('{{ .Map.SortedPairs.Values | join "," }} {{ (index .List 1) }} {{ printf "%.1f" .Number }}', "v b 0.5"),
+    ('{{ .Map.SortedPairs.Values | join "," }} {{ (index .List 1) }} {{ .Number }}', "v b 0.5"),
     ("{{ $n := len .List }}{{ if gt $n 1 }}{{ $n }}{{ end }}", "2"),
 ])
 def test_templates(template: str, text: str) -> None:

@@ -6,6 +6,7 @@ import math
 import re
 import string
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 ACTION = re.compile(r"\{\{(-\s)?\s*(.*?)\s*(\s-)?\}\}", re.DOTALL)
@@ -35,7 +36,7 @@ def show(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Value):
-        return ("%f" % value).rstrip("0").rstrip(".") if math.isfinite(value) else show(float(value))
+        return f"{Decimal(repr(float(value))):f}".removesuffix(".0") if math.isfinite(value) else number(value)
     if isinstance(value, float):
         return number(value)
     if isinstance(value, list):
@@ -54,45 +55,6 @@ def number(value: float) -> str:
     return repr(float(value)).removesuffix(".0") if -5 < exponent < 6 else digits
 
 
-def _printf(template: str, *values: Any) -> str:
-    rest = list(values)
-
-    def one(match: re.Match[str]) -> str:
-        if match[0] == "%%":
-            return "%"
-        if not rest:
-            raise TemplateError(f"printf {template!r} has too few values")
-        value = rest.pop(0)
-        if match[2] in "sv" and not match[1]:
-            return show(value)
-        if match[2] == "q":
-            return f'"{show(value)}"'
-        return str(match[0] % (int(value) if match[2] == "d" else float(value)))
-
-    text = re.sub(r"%(\.?\d*)([svqdfg%])", one, template)
-    if rest:
-        raise TemplateError(f"printf {template!r} has too many values")
-    return text
-
-
-def _scaled(value: float, base: float, prefixes: str, ending: str) -> str:
-    power = 0
-    while abs(value) >= base and power < len(prefixes):
-        value, power = value / base, power + 1
-    return f"{value:.4g}" + (prefixes[power - 1] + ending if power else "")
-
-
-def _duration(value: float) -> str:
-    if not math.isfinite(value):
-        return f"{value:.4g}"
-    if abs(value) < 1:
-        return f"{value:.4g}s"
-    whole = int(value)
-    parts = (whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "m"), (whole % 60, "s")
-    first = next(at for at, (count, _) in enumerate(parts) if count)
-    return " ".join(f"{count}{unit}" for count, unit in parts[first:])
-
-
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "and": lambda *values: next((value for value in values if not value), values[-1]),
     "or": lambda *values: next((value for value in values if value), values[-1]),
@@ -106,17 +68,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "len": len,
     "index": lambda value, key: value[key] if isinstance(value, list) else field(value, key),
     "join": lambda separator, values: separator.join(map(show, values)),
-    "printf": _printf,
-    "print": lambda *values: "".join(map(show, values)),
-    "title": lambda text: text.title(),
-    "toLower": lambda text: text.lower(),
     "toUpper": lambda text: text.upper(),
-    "trimSpace": lambda text: text.strip(),
-    "reReplaceAll": lambda pattern, new, text: re.sub(pattern, re.sub(r"\$\{?(\w+)\}?", r"\\g<\1>", new), text),
-    "humanize": lambda value: _scaled(float(value), 1000, "kMGTPEZY", ""),
-    "humanize1024": lambda value: _scaled(float(value), 1024, "kMGTPEZY", "i"),
-    "humanizeDuration": lambda value: _duration(float(value)),
-    "humanizePercentage": lambda value: f"{float(value) * 100:.4g}%",
 }
 
 
