@@ -38,7 +38,7 @@ _ACTION = Text("{action}", "{action}")
 
 RULES = table(
     Rule(
-        "alert-rule", Text("alert rule", "알람 룰"),
+        "alert-rule", Text("alert rule", "알림 규칙"),
         Text("as described, evaluated, with data, and not firing",
              "설명과 같고, 평가되고, 데이터가 있고, 발생하지 않음"),
         {
@@ -47,7 +47,7 @@ RULES = table(
             "edited": Case(FAIL, Text("Grafana has it otherwise than described: {fields}",
                                       "Grafana의 내용이 스택 설명과 다름: {fields}"), _READ_AGAIN),
             "paused": Case(FAIL, Text("paused: it is not evaluated and cannot fire",
-                                      "일시 중지됨: 평가되지 않아 알람이 오지 않음"), _READ_AGAIN),
+                                      "일시 중지됨: 평가되지 않아 알림이 오지 않음"), _READ_AGAIN),
             "never": Case(FAIL, Text("never evaluated", "한 번도 평가되지 않음"),
                           Text("docker logs --tail 50 {container}; then: docker restart {container}",
                                "docker logs --tail 50 {container}; 그다음: docker restart {container}")),
@@ -56,10 +56,10 @@ RULES = table(
                           Text("docker logs --tail 50 {container}; then: docker restart {container}",
                                "docker logs --tail 50 {container}; 그다음: docker restart {container}")),
             "blind": Case(FAIL, Text("sees no data, which Grafana counts as normal: it cannot fire",
-                                     "데이터가 없는데 Grafana는 정상으로 처리함: 알람이 오지 않음"),
+                                     "데이터가 없는데 Grafana는 정상으로 처리함: 알림이 오지 않음"),
                           _QUERY),
             "blind-warning": Case(WARN, Text("sees no data, which Grafana counts as normal: it cannot fire",
-                                             "데이터가 없는데 Grafana는 정상으로 처리함: 알람이 오지 않음"), _QUERY),
+                                             "데이터가 없는데 Grafana는 정상으로 처리함: 알림이 오지 않음"), _QUERY),
             "error": Case(FAIL, Text("cannot be evaluated: {error}", "평가할 수 없음: {error}"),
                           Text("is Prometheus running? docker logs --tail 50 {container}",
                                "Prometheus가 실행 중인가요? docker logs --tail 50 {container}")),
@@ -67,11 +67,11 @@ RULES = table(
             "firing": Case(FAIL, Text("firing for {ago}: {summary}", "{ago}째 발생 중: {summary}"), _ACTION),
             "firing-warning": Case(WARN, Text("firing for {ago}: {summary}", "{ago}째 발생 중: {summary}"), _ACTION),
             "unclear": Case(UNKNOWN, Text("Grafana says {state}, {health}, and shows no alert",
-                                            "Grafana 상태가 {state}, {health}이고 알람 항목이 없음"), _LOGS),
+                                            "Grafana 상태가 {state}, {health}이고 알림 항목이 없음"), _LOGS),
         }),
     Rule(
-        "alert-rule-extra", Text("alert rule", "알람 룰"),
-        Text("rules of this stack are those described", "이 스택의 룰은 스택 설명에 있는 것뿐임"),
+        "alert-rule-extra", Text("alert rule", "알림 규칙"),
+        Text("rules of this stack are those described", "이 스택의 규칙은 스택 설명에 있는 것뿐임"),
         {
             "stranger": Case(WARN, Text("is this stack's by its uid ({uid}), and not described",
                                         "uid({uid})는 이 스택의 것이지만 스택 설명에 없음"),

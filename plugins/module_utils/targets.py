@@ -53,7 +53,7 @@ RULES = table(
                          Text("its job is missing in prometheus.yml: ansible-playbook site.yml",
                               "prometheus.yml에 이 job이 없습니다: ansible-playbook site.yml")),
             "renamed": Case(FAIL, Text("{address} is scraped under another name, {other}: alert rules do not see it",
-                                       "{address}이(가) 다른 이름 {other}(으)로 수집됨. 알람 룰이 보지 못함"),
+                                       "{address}이(가) 다른 이름 {other}(으)로 수집됨. 알림 규칙이 보지 못함"),
                             Text("give the job its name back: ansible-playbook site.yml",
                                  "job 이름을 되돌리세요: ansible-playbook site.yml")),
             "missing": Case(FAIL, Text("Prometheus does not know this job", "Prometheus에 이 job이 없음"),
