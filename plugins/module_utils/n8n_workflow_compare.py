@@ -69,6 +69,12 @@ def stored_content(stored: Workflow) -> Dict[str, Any]:
     return n8n_workflow_files.content(stored.name, stored.nodes, stored.connections, stored.settings)
 
 
+def unchanged(stored: Workflow) -> Dict[str, Any]:
+    """A workflow that n8n has, as n8n's import takes it."""
+    return {"id": stored.id, "name": stored.name, "nodes": stored.nodes, "connections": stored.connections,
+            "settings": stored.settings, "active": False}
+
+
 def entry(wanted: Wanted, stored: Workflow, before: Any) -> Dict[str, Any]:
     """What is recorded of a workflow that n8n has as its file says. ``before`` is what was recorded until now."""
     new = {"file": n8n_workflow_files.digest(n8n_workflow_files.content_of(wanted.document)),

@@ -75,8 +75,16 @@ RULES = table(
                                      "바뀌며 그대로 남아 있음")),
         "not-imported": Case(FAIL, Text("n8n did not import it: {said}", "n8n이 가져오지 않음: {said}"), _LOGS),
         "not-active": Case(FAIL, Text("n8n did not make it active: {said}", "n8n이 활성화하지 않음: {said}"), _LOGS),
-        "not-registered": Case(FAIL, Text("is active, and n8n does not answer {hooks} with it",
-                                          "활성 상태이지만 n8n이 {hooks}에 등록하지 않음"), _LOGS),
+        "not-registered": Case(FAIL, Text("is active, and n8n does not answer {method} /webhook/{path} with it",
+                                          "활성 상태이지만 n8n이 {method} /webhook/{path}에 등록하지 않음"), _LOGS),
+        "held": Case(FAIL, Text("is active, and n8n keeps {method} /webhook/{path} for the workflow {id}, which is "
+                                "inactive or deleted",
+                                "활성 상태이지만 n8n이 {method} /webhook/{path}을(를) 비활성이거나 삭제된 워크플로 "
+                                "{id}에 묶어 둠"),
+                     Text("switch that one on and off in n8n (if it was deleted: import any workflow with that id "
+                          "first), then run this again",
+                          "n8n에서 그 워크플로를 켰다가 끄고(삭제되었다면 같은 id로 아무 워크플로나 먼저 가져오기) "
+                          "다시 실행하세요")),
     }),
 )
 
@@ -192,7 +200,7 @@ def _needs_restart(decisions: Sequence[Decision], webhooks: Sequence[n8n_databas
         was_active = decision.stored is not None and decision.stored.active
         if decision.activate or (decision.imported and was_active):
             return True
-        if was_active and not decision.blocked_by and unregistered(decision, webhooks):
+        if was_active and any(holder(hook, webhooks) is None for hook in unregistered(decision, webhooks)):
             return True
     return False
 
@@ -202,6 +210,12 @@ def unregistered(decision: Decision, webhooks: Sequence[n8n_database.Webhook]) -
     registered = {(webhook.method, webhook.path.strip("/")) for webhook in webhooks
                   if webhook.workflow_id == decision.wanted.id}
     return [hook for hook in workflow_files.hooks(decision.nodes()) if hook not in registered]
+
+
+def holder(hook: workflow_files.Hook, webhooks: Sequence[n8n_database.Webhook]) -> Optional[str]:
+    """The id of the workflow that n8n keeps a webhook for. No other gets it, be that one inactive or deleted."""
+    return next((webhook.workflow_id for webhook in webhooks
+                 if (webhook.method, webhook.path.strip("/")) == hook), None)
 
 
 def foreseen(plan_made: Plan) -> List[Finding]:
@@ -315,15 +329,16 @@ class Work:
 
     def _workflows(self, made: Plan) -> None:
         imported = [decision for decision in made.decisions if decision.imported]
-        if imported:
-            said = n8n_cli.import_workflows(self.service, [workflow_files.for_import(decision.wanted)
-                                                           for decision in imported])
+        documents = [workflow_files.for_import(decision.wanted) for decision in imported]
+        # As they are: the import makes them inactive and gives their webhooks back. n8n's command for the former does
+        # not do the latter, and no other workflow would get them.
+        documents += [compare.unchanged(other) for _hook, other, _decision in made.deactivated().values()]
+        if documents:
+            said = n8n_cli.import_workflows(self.service, documents)
             self.stored = read(self.service)
             for decision in imported:
                 self.answers[decision.wanted.id] = said
             self._remember(made)
-        for other in made.deactivated():
-            n8n_cli.set_active(self.service, other, False)
         self._activate([decision.wanted.id for decision in made.decisions if decision.activate])
 
     def _activate(self, wanted: Sequence[str]) -> None:
@@ -376,13 +391,16 @@ class Work:
         if stored is None or (decision.imported and not self._is_imported(decision, stored)):
             return [rule.finding("not-imported", wanted.name, said=said, container=self.service.name)]
         found = kept(decision)
-        missing = unregistered(decision, self.stored.webhooks) if stored.active else []
         if decision.activate and not stored.active:
             found.append(rule.finding("not-active", wanted.name, said=said, container=self.service.name))
-        elif missing and (decision.activate or not decision.blocked_by):
-            shown = ", ".join("%s /webhook/%s" % hook for hook in missing)
-            found.append(rule.finding("not-registered", wanted.name, hooks=shown, container=self.service.name))
+        if stored.active and (decision.activate or not decision.blocked_by):
+            found += [self._unregistered(decision, hook) for hook in unregistered(decision, self.stored.webhooks)]
         return found or taken_over(decision) or [rule.finding("active" if stored.active else "inactive", wanted.name)]
+
+    def _unregistered(self, decision: Decision, hook: workflow_files.Hook) -> Finding:
+        other = holder(hook, self.stored.webhooks)
+        return RULES["n8n-workflow"].finding("not-registered" if other is None else "held", decision.wanted.name,
+                                             method=hook[0], path=hook[1], id=other, container=self.service.name)
 
     def _is_ready(self) -> bool:
         """Whether n8n, and Docker's own check of it where there is one, say so before patience ends."""
@@ -410,7 +428,9 @@ class Work:
             self.stored = read(self.service)
             active = self._by_id()
             waiting = [decision for decision in made.decisions if decision.wanted.id in active
-                       and active[decision.wanted.id].active and unregistered(decision, self.stored.webhooks)]
+                       and active[decision.wanted.id].active
+                       and any(holder(hook, self.stored.webhooks) is None
+                               for hook in unregistered(decision, self.stored.webhooks))]
             if not waiting or time.monotonic() > deadline:
                 return
             time.sleep(_PAUSE)

@@ -411,7 +411,7 @@ REGISTERED = [Webhook("trade", "POST", "Webhook", "one")]
 def test_n8n_is_restarted_only_when_it_has_to_register_something() -> None:
     assert not planned([stored()], REGISTERED).restart
     assert planned([stored()], []).restart
-    assert planned([stored()], [Webhook("trade", "POST", "Webhook", "other")]).restart
+    assert not planned([stored()], [Webhook("trade", "POST", "Webhook", "other")]).restart
     assert planned([stored(active=False)], REGISTERED).restart
     assert planned([], []).restart
     assert not planned([stored(edited(content="mine"))], REGISTERED).restart
@@ -457,6 +457,8 @@ class FakeN8n:
     def import_workflows(self, service: Any, given: Any) -> str:
         if self.does("import:workflow"):
             self.workflows.update({one["id"]: stored(one, active=False) for one in given})
+            ids = {one["id"] for one in given}
+            self.webhooks = [webhook for webhook in self.webhooks if webhook.workflow_id not in ids]
         return "An error occurred"
 
     def import_credentials(self, service: Any, given: Any) -> str:
@@ -477,8 +479,9 @@ class FakeN8n:
     def restart(self) -> None:
         self.calls.append("restart")
         if self.registers:
-            self.webhooks = [Webhook(path, method, "Webhook", one.id) for one in self.workflows.values() if one.active
-                             for method, path in n8n_workflow_files.hooks(one.nodes)]
+            taken = {(webhook.method, webhook.path) for webhook in self.webhooks}
+            self.webhooks += [Webhook(path, method, "Webhook", one.id) for one in self.workflows.values() if one.active
+                              for method, path in n8n_workflow_files.hooks(one.nodes) if (method, path) not in taken]
 
 
 DESCRIPTION = {"title": "CoinPilot", "services": {"n8n": {"engine": "n8n", "container": "n8n", "port": 5678}}}
@@ -553,6 +556,27 @@ def test_what_n8n_does_not_register_is_said_by_its_path(run: Any) -> None:
     assert [finding.seen.en for finding in found if finding.status == "FAIL"] == [
         "is active, and n8n does not answer POST /webhook/trade with it",
         "is active, and n8n does not answer GET /webhook/two with it"]
+
+
+def test_told_to_another_workflow_gives_its_path_back_and_keeps_all_else(run: Any) -> None:
+    n8n = FakeN8n()
+    n8n.workflows["theirs"] = users()
+    n8n.restart()
+    assert "WARN" in statuses(run(n8n, TWO))
+    assert n8n.webhooks[0].workflow_id == "theirs"
+    assert statuses(run(n8n, TWO, overwrite=True)) == {"PASS"}
+    assert n8n.workflows["theirs"]._replace(active=True) == users()
+    assert n8n.calls.count("update:workflow") == 2
+
+
+def test_a_path_that_a_workflow_which_is_gone_still_holds_is_said_and_n8n_is_not_restarted_for_it(run: Any) -> None:
+    n8n = FakeN8n()
+    n8n.webhooks = [Webhook("trade", "POST", "Webhook", "gone")]
+    for _run in range(2):
+        found = run(n8n, TWO)
+        assert [finding.seen.en for finding in found if finding.status == "FAIL"] == [
+            "is active, and n8n keeps POST /webhook/trade for the workflow gone, which is inactive or deleted"]
+    assert n8n.calls.count("restart") == 1
 
 
 def test_what_could_not_be_imported_is_not_recorded_as_if_it_had_been(run: Any) -> None:
