@@ -155,7 +155,8 @@ def test_another_job_is_read_without_a_restart(host: Host, play: Play, default_j
     more = {"monitoring_jobs": [BOT, {"name": "mine", "target": "grafana:3000", "path": "/api/health"}]}
     assert play("tests/host/monitoring.yml", more, "--check").expect_success().changed == 1 and "mine" not in jobs(host)
     assert play("tests/host/monitoring.yml", more).expect_success().changed == 1
-    assert jobs(host) == {"prometheus", "node", "coinpilot-core", "mine"}
+    # Prometheus gathers changes of the targets for some seconds.
+    wait("the job is there", lambda: jobs(host) == {"prometheus", "node", "coinpilot-core", "mine"})
     assert play("tests/host/monitoring.yml", more).expect_success().changed == 0
     assert {name: inspect(host, name)["State"]["StartedAt"] for name in containers} == containers
 
