@@ -67,7 +67,7 @@ RULES = table(
             "firing": Case(FAIL, Text("firing for {ago}: {summary}", "{ago}째 발생 중: {summary}"), _ACTION),
             "firing-warning": Case(WARN, Text("firing for {ago}: {summary}", "{ago}째 발생 중: {summary}"), _ACTION),
             "unclear": Case(UNKNOWN, Text("Grafana says {state}, {health}, and shows no alert",
-                                            "Grafana 상태가 {state}, {health}이고 알림 항목이 없음"), _LOGS),
+                                          "Grafana 상태가 {state}, {health}이고 알림 항목이 없음"), _LOGS),
         }),
     Rule(
         "alert-rule-extra", Text("alert rule", "알림 규칙"),

@@ -203,8 +203,8 @@ def _judge_silences(world: World, rules: Mapping[str, Mapping[str, str]],
         if hidden:
             until = moment(silence.get("endsAt"))
             found.append(finding("alert-silence", "everything" if len(hidden) == len(rules) else "some", description,
-                                  left=span((until or world.now) - world.now), rules=", ".join(hidden),
-                                  comment=masked(silence.get("comment") or "-", world.reading.secrets)))
+                                 left=span((until or world.now) - world.now), rules=", ".join(hidden),
+                                 comment=masked(silence.get("comment") or "-", world.reading.secrets)))
     return found or [finding("alert-silence", "none", description)]
 
 
