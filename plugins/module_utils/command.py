@@ -142,11 +142,12 @@ def _monitoring(options: argparse.Namespace, description: Description) -> Report
     contact_point = notification.gather(description)
     found += notification.judge(contact_point, description)
     webhooks = n8n_webhooks.gather(description)
-    found += n8n_webhooks.judge(webhooks, description)
     if options.prove:
         found.append(notification_test.send(contact_point, description))
         found += n8n_probe.run(description, webhooks)
-    return Report(found)
+        # With the calls just made among them: what failed before and does no more is mended.
+        webhooks = n8n_webhooks.gather(description)
+    return Report(found + n8n_webhooks.judge(webhooks, description))
 
 
 def _backup_arguments(add: Add) -> None:

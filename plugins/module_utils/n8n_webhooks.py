@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from . import findings, health, n8n_database
+from . import dotenv, files, findings, health, http_json, n8n_database
 from . import preflight_compose_n8n as n8n_settings
 from . import preflight_workflows as workflows_preflight
 from . import preflight_workflows_graph as graphs
@@ -23,19 +24,33 @@ from .n8n_webhooks_rules import NO_OTHERS, OTHER, STATE_RULES
 from .preflight_workflows import shown
 
 METHOD = "POST"
+# How far back it is looked at what became of calls.
+CALLS_SECONDS = 86400
+_ENDED_BADLY = ("error", "crashed", "canceled")
 DISCORD = graphs.BASE + "discord"
 # The judgements of the preflight that tell whether calls without the secret get through.
 _GUARDING = ("workflow-unguarded", "workflow-guard")
 
 
+class Calls(NamedTuple):
+    """How the calls of a workflow ended in the last day. ``said`` is why the last failed (masked); "" if it did not."""
+
+    ended: int
+    failed: int
+    said: str
+
+
 class Store(NamedTuple):
-    """What a volume's database holds. ``owner`` is None where it cannot be told, and ``owner_error`` says why."""
+    """What a volume's database holds. ``owner`` is None where it cannot be told, and ``owner_error`` says why; likewise
+    ``calls``, by workflow."""
 
     workflows: List[Workflow]
     webhooks: List[Webhook]
     credentials: List[str]
     owner: Optional[bool]
     owner_error: str = ""
+    calls: Optional[Mapping[str, Calls]] = None
+    calls_error: str = ""
 
 
 class Volume(NamedTuple):
@@ -100,7 +115,7 @@ def _gather(description: Mapping[str, Any], name: str, engine: Engine) -> World:
         errors["database"] = "n8n keeps its data in %s, not in SQLite" % kind
     else:
         try:
-            store = read(database)
+            store = read(database, _secrets(description))
         except n8n_database.Unreadable as problem:
             errors["database"] = str(problem)
     others: List[Volume] = []
@@ -119,9 +134,17 @@ def _named(engine: Engine, service: Mapping[str, Any]) -> Optional[Mapping[str, 
         raise
 
 
-def read(path: str) -> Store:
+def _secrets(description: Mapping[str, Any]) -> List[str]:
+    try:
+        return list(dotenv.parse(files.read_text(os.path.join(description["directory"], ".env")) or "").values())
+    except (OSError, ValueError):
+        return []
+
+
+def read(path: str, secrets: Sequence[str] = ()) -> Store:
     """What a database holds, at one moment. Raises n8n_database.Unreadable."""
     owner, owner_error = None, ""
+    calls, calls_error = None, ""
     with n8n_database.opened(path) as database:
         workflows, webhooks = database.workflows(), database.webhooks()
         credentials = [credential.id for credential in database.credentials()]
@@ -129,7 +152,35 @@ def read(path: str) -> Store:
             owner = database.owner_is_set_up()
         except n8n_database.Unreadable as problem:
             owner_error = str(problem)
-    return Store(workflows, webhooks, credentials, owner, owner_error)
+        try:
+            calls = _calls(database, secrets)
+        except n8n_database.Unreadable as problem:
+            calls_error = str(problem)
+    return Store(workflows, webhooks, credentials, owner, owner_error, calls, calls_error)
+
+
+def _calls(database: n8n_database.Database, secrets: Sequence[str]) -> Dict[str, Calls]:
+    """By workflow, what became of the calls of the last day that have ended."""
+    since = time.strftime("%Y-%m-%d %H:%M:%S.000", time.gmtime(time.time() - CALLS_SECONDS))
+    after = max(0, database.last_execution_id() - n8n_database.MOST_EXECUTIONS)
+    ended: Dict[str, List[n8n_database.Execution]] = {}
+    for execution in database.executions(after_id=after, since=since):
+        if execution.mode == "webhook" and execution.status in ("success", *_ENDED_BADLY):
+            ended.setdefault(execution.workflow_id, []).append(execution)
+    return {ident: Calls(len(all_of_it), sum(each.status in _ENDED_BADLY for each in all_of_it),
+                         _why_it_failed(database, all_of_it[-1], secrets)) for ident, all_of_it in ended.items()}
+
+
+def _why_it_failed(database: n8n_database.Database, execution: n8n_database.Execution, secrets: Sequence[str]) -> str:
+    """What is recorded of a failure; "" where there was none."""
+    if execution.status not in _ENDED_BADLY:
+        return ""
+    try:
+        run = database.run(execution.id)
+    except n8n_database.Unreadable:
+        run = None
+    said = (run.error or next((node.error for node in reversed(run.nodes) if node.error), "")) if run else ""
+    return http_json.masked(said, secrets) or execution.status
 
 
 def _count(directory: str) -> Optional[int]:
@@ -167,6 +218,8 @@ def judge(world: World, description: Mapping[str, Any]) -> List[Finding]:
     found = [service, _judge_volume(world, values), _judge_owner(world, values)]
     for name in description["webhooks"]:
         found.append(judge_webhook(world, name, service.status == findings.PASS, values))
+    if world.store is not None:
+        found.append(_judge_calls(world.store, description["webhooks"], values))
     return found
 
 
@@ -226,6 +279,23 @@ def judge_webhook(world: World, name: str, running: bool, values: Mapping[str, A
         # What n8n registers it forgets when it stops.
         return rule.unread("n8n does not run, or something else has its port", subject, **values)
     return rule.finding(case, subject, **{**values, "volume": shown(world.volume), "path": name, **more})
+
+
+def _judge_calls(store: Store, names: Sequence[str], values: Mapping[str, Any]) -> Finding:
+    """What became of the application's own calls: n8n answers 200 whether or not the message arrived."""
+    rule = STATE_RULES["n8n-calls"]
+    if store.calls is None:
+        return rule.unread(store.calls_error, **values)
+    answering = {row.workflow_id for row in store.webhooks if row.path in names and row.method == METHOD}
+    calls = {workflow.name: store.calls[workflow.id] for workflow in store.workflows
+             if workflow.id in answering and workflow.id in store.calls}
+    more = {**values, "count": sum(each.ended for each in calls.values()),
+            "failed": sum(each.failed for each in calls.values())}
+    failing = {name: each.said for name, each in calls.items() if each.said}
+    if failing:
+        return rule.finding("failing", workflows=", ".join(map(shown, failing)), said=next(iter(failing.values())),
+                            **more)
+    return rule.finding("some-failed" if more["failed"] else "well" if more["count"] else "none", **more)
 
 
 def _why(world: World) -> str:

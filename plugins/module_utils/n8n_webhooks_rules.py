@@ -15,6 +15,10 @@ _ACTIVATE = Text("in n8n (http://localhost:{tunnel_port} by the tunnel) open it,
                  "ansible-playbook site.yml")
 _SEE_EXECUTION = Text("see it in n8n, Executions, number {execution} (http://localhost:{tunnel_port} by the tunnel)",
                       "n8n의 Executions에서 {execution}번을 확인하세요(터널: http://localhost:{tunnel_port})")
+_EXECUTIONS = Text("what and why is in n8n, Executions (http://localhost:{tunnel_port} by the tunnel); then prove it: "
+                   "sudo coinpilot-ops monitoring --prove",
+                   "원인은 n8n의 Executions에 있습니다(터널: http://localhost:{tunnel_port}). 고친 뒤 확인: sudo "
+                   "coinpilot-ops monitoring --prove")
 _FAILED = Text("answered {answer}, but execution {execution} of '{workflow}' failed at the node {node}: {said}",
                "응답은 {answer}이지만 '{workflow}'의 실행 {execution}이(가) {node} 노드에서 실패: {said}")
 
@@ -127,6 +131,17 @@ STATE_RULES = table(
                              "brings such workflows",
                              "환경변수 대신 자격 증명을 쓰세요. ansible-playbook site.yml이 그런 워크플로를 넣습니다")),
     }, Text("does n8n run? docker ps --filter name={container}", "n8n 실행 여부: docker ps --filter name={container}")),
+    Rule("n8n-calls", Text("calls of the last day", "최근 하루의 호출"),
+         Text("what was called was delivered, as n8n's own record says", "호출이 모두 전달됨(n8n 실행 기록 기준)"), {
+        "well": Case(PASS, Text("{count}, all delivered", "{count}건, 모두 전달됨")),
+        "none": Case(PASS, Text("none", "없음")),
+        "some-failed": Case(WARN, Text("{failed} of {count} failed; the last was delivered",
+                                       "{count}건 중 {failed}건 실패. 마지막 호출은 전달됨"), _EXECUTIONS),
+        "failing": Case(FAIL, Text("{failed} of {count} failed, and so did the last of {workflows}: {said}",
+                                   "{count}건 중 {failed}건 실패. {workflows}은(는) 마지막 호출도 실패: {said}"),
+                        _EXECUTIONS),
+    }, Text("see what n8n says: docker logs --tail 100 {container}",
+            "n8n 로그 확인: docker logs --tail 100 {container}")),
 )
 
 PROBE_RULES = table(

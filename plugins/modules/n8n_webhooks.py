@@ -98,9 +98,12 @@ def main() -> None:
     )
     description = module.params["description"]
     world = n8n_webhooks.gather(description)
-    found = n8n_webhooks.judge(world, description)
+    probed = []
     if module.params["probe"] and not module.check_mode:
-        found += n8n_probe.run(description, world, module.params["patience"])
+        probed = n8n_probe.run(description, world, module.params["patience"])
+        # With the calls just made among them: what failed before and does no more is mended.
+        world = n8n_webhooks.gather(description)
+    found = n8n_webhooks.judge(world, description) + probed
     module.exit_json(changed=False, **findings.result(found, module.params["language"]))
 
 

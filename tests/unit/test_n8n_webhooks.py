@@ -42,7 +42,7 @@ def judged(seen: World, *webhooks: str) -> dict[str, Finding]:
 def test_what_is_well(recorded_n8n: Recorded) -> None:
     path = recorded_n8n("UPDATE settings SET value = 'true'", "DELETE FROM workflow_entity WHERE id = 'w-twin'")
     found = judged(world(path), "trade")
-    assert [finding.status for finding in found.values()] == [PASS] * 4
+    assert [finding.status for finding in found.values()] == [PASS] * 5
     assert "'trade'" in found["/webhook/trade"].seen.en
 
 
@@ -65,6 +65,33 @@ def test_each_recorded_webhook(recorded_n8n: Recorded, name: str, status: str, s
     assert finding.status == status
     assert said in finding.seen.en
     assert finding.fix.en or status == PASS
+
+
+A_MINUTE_AGO = "UPDATE execution_entity SET startedAt = strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 minute')"
+DAYS_AGO = "UPDATE execution_entity SET startedAt = '2026-01-02 03:04:05.678'"
+LATER = "UPDATE execution_entity SET workflowId = 'w-d401' WHERE id = 49"
+
+
+@pytest.mark.parametrize(("name", "changes", "status", "said"), [
+    ("d401", [A_MINUTE_AGO], FAIL, "1 of 1 failed, and so did the last of d401: Invalid Webhook Token"),
+    ("open", [A_MINUTE_AGO], PASS, "all delivered"),
+    ("d401", [DAYS_AGO], PASS, "none"),
+    ("d401", [A_MINUTE_AGO, LATER], WARN, "1 of 2 failed; the last was delivered"),
+    ("d401", [A_MINUTE_AGO, "UPDATE execution_data SET data = 'broken'"], FAIL, "the last of d401: error"),
+    ("d401", ["ALTER TABLE execution_entity RENAME COLUMN mode TO kind"], UNKNOWN, "has no mode"),
+])
+def test_calls_whose_messages_did_not_arrive_are_told(recorded_n8n: Recorded, name: str, changes: list[str],
+                                                      status: str, said: str) -> None:
+    """n8n answered 200 to each of them."""
+    finding = judged(world(recorded_n8n(*changes)), name)["n8n-calls"]
+    assert finding.status == status, finding.seen.en
+    assert said in finding.seen.en
+    assert "https://" not in finding.seen.en.replace("/***", "")
+
+
+def test_why_a_call_failed_holds_no_secret(recorded_n8n: Recorded) -> None:
+    store = n8n_webhooks.read(recorded_n8n(A_MINUTE_AGO), ["Token"])
+    assert store.calls is not None and store.calls["w-d401"].said == "Invalid Webhook ***"
 
 
 @pytest.mark.parametrize(("changes", "said"), [
