@@ -279,6 +279,9 @@ class Work:
             found.append(RULES["n8n-ready"].finding("no-engine", said=str(problem)))
         except n8n_database.Unreadable as problem:
             found.append(RULES["n8n-ready"].unread(str(problem), container=self.service.name))
+        except OSError as problem:
+            said = "%s: %s" % (problem.filename, problem.strerror)
+            found.append(RULES["n8n-ready"].unread(said, container=self.service.name))
         return found
 
     def _steps(self, made: Plan, found: List[Finding]) -> None:

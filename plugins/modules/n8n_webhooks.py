@@ -12,6 +12,7 @@ description:
     call would be answered with 404, says which of the reasons it is (the workflow is missing, inactive, archived, or
     was imported without a webhook id; its node is disabled; another n8n has the port; another or an empty volume is
     mounted, and which other volumes hold workflows).
+  - Tells what became of the calls of the last day, as n8n recorded it. It answers 200 whether or not a message arrives.
   - Tells whether n8n has an owner; without one its set-up page is open to whoever comes first.
   - With O(probe) it calls each webhook without the secret, with a wrong one and with the right one, and judges by n8n's
     own record of the execution, not by the answer. A call of O(probe) is a message in Discord that says it is a test.

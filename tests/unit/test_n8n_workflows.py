@@ -601,3 +601,12 @@ def test_a_command_that_fails_is_one_line_without_the_secret(run: Any, monkeypat
     assert [finding.seen.en for finding in found if finding.status == "FAIL"] == [
         "n8n import:credentials in n8n failed: no memory for ***"]
     assert n8n.calls == []
+
+
+def test_a_full_disk_is_said_in_one_line(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: Any) -> None:
+        raise OSError(28, "No space left on device", file.path)
+
+    monkeypatch.setattr(n8n_workflows.files, "write", full)
+    found = [finding for finding in run(FakeN8n(), TWO) if finding.status == "UNKNOWN"]
+    assert len(found) == 1 and found[0].seen.en.endswith("n8n_workflows.json: No space left on device")
