@@ -67,7 +67,8 @@ from ansible_collections.coinpilot.ops.plugins.module_utils.engine import Engine
 from ansible_collections.coinpilot.ops.plugins.module_utils.findings import Text
 
 # The user of the container is none of the host's: everyone may read.
-MODE, OWNER = 0o644, "root"
+MODE = 0o644
+OWNER = "root"
 DAMAGED = Text(
     "{path} is not a file of alert rules as coinpilot.ops writes it, so which rules Grafana is to delete is not known: "
     "move it aside (sudo mv {path} ~/) and run this again; rules that were removed since are to be deleted in Grafana",
