@@ -170,16 +170,17 @@ class Database:
 
     def run(self, execution_id: int) -> Optional[Run]:
         """What an execution did; None where n8n kept no record of it."""
+        record = self.record(execution_id)
+        return None if record is None else understood(execution_id, record)
+
+    def record(self, execution_id: int) -> Optional[Any]:
+        """The same as n8n wrote it, for `understood` to take apart once the database is closed."""
         size = self._query("SELECT length([data]) FROM execution_data WHERE [executionId] = ?", (execution_id,))
         if not size:
             return None
         if (size[0][0] or 0) > LARGEST_EXECUTION:
             raise Unreadable("execution %d holds more than %d MiB" % (execution_id, LARGEST_EXECUTION >> 20))
-        rows = self._query("SELECT [data] FROM execution_data WHERE [executionId] = ?", (execution_id,))
-        try:
-            return read_run(unflatten(rows[0][0]))
-        except ValueError as problem:
-            raise Unreadable("the record of execution %d cannot be understood: %s" % (execution_id, problem)) from None
+        return self._query("SELECT [data] FROM execution_data WHERE [executionId] = ?", (execution_id,))[0][0]
 
     def _rows(self, table: str, needed: Sequence[str], optional: Sequence[str] = (), where: str = "",
               values: Sequence[Any] = ()) -> List[Dict[str, Any]]:
@@ -216,6 +217,14 @@ def opened(path: str) -> Iterator[Database]:
 def path_in(directory: str) -> str:
     """The database's file in the directory of n8n's volume."""
     return os.path.join(directory, NAME)
+
+
+def understood(execution_id: int, record: Any) -> Run:
+    """What an execution did, by its record."""
+    try:
+        return read_run(unflatten(record))
+    except ValueError as problem:
+        raise Unreadable("the record of execution %d cannot be understood: %s" % (execution_id, problem)) from None
 
 
 def unflatten(text: str) -> Any:

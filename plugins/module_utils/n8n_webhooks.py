@@ -144,7 +144,7 @@ def _secrets(description: Mapping[str, Any]) -> List[str]:
 def read(path: str, secrets: Sequence[str] = ()) -> Store:
     """What a database holds, at one moment. Raises n8n_database.Unreadable."""
     owner, owner_error = None, ""
-    calls, calls_error = None, ""
+    ended, calls_error = None, ""
     with n8n_database.opened(path) as database:
         workflows, webhooks = database.workflows(), database.webhooks()
         credentials = [credential.id for credential in database.credentials()]
@@ -153,34 +153,42 @@ def read(path: str, secrets: Sequence[str] = ()) -> Store:
         except n8n_database.Unreadable as problem:
             owner_error = str(problem)
         try:
-            calls = _calls(database, secrets)
+            ended = _ended(database)
         except n8n_database.Unreadable as problem:
             calls_error = str(problem)
+    calls = None if ended is None else {ident: _calls(*found, secrets) for ident, found in ended.items()}
     return Store(workflows, webhooks, credentials, owner, owner_error, calls, calls_error)
 
 
-def _calls(database: n8n_database.Database, secrets: Sequence[str]) -> Dict[str, Calls]:
-    """By workflow, what became of the calls of the last day that have ended."""
+def _ended(database: n8n_database.Database) -> Dict[str, Tuple[List[n8n_database.Execution], Any]]:
+    """By workflow, the calls of the last day that have ended, and what n8n recorded of the last one, if that failed."""
     since = time.strftime("%Y-%m-%d %H:%M:%S.000", time.gmtime(time.time() - CALLS_SECONDS))
     after = max(0, database.last_execution_id() - n8n_database.MOST_EXECUTIONS)
-    ended: Dict[str, List[n8n_database.Execution]] = {}
+    found: Dict[str, List[n8n_database.Execution]] = {}
     for execution in database.executions(after_id=after, since=since):
         if execution.mode == "webhook" and execution.status in ("success", *_ENDED_BADLY):
-            ended.setdefault(execution.workflow_id, []).append(execution)
-    return {ident: Calls(len(all_of_it), sum(each.status in _ENDED_BADLY for each in all_of_it),
-                         _why_it_failed(database, all_of_it[-1], secrets)) for ident, all_of_it in ended.items()}
+            found.setdefault(execution.workflow_id, []).append(execution)
+    return {ident: (calls, _record(database, calls[-1])) for ident, calls in found.items()}
 
 
-def _why_it_failed(database: n8n_database.Database, execution: n8n_database.Execution, secrets: Sequence[str]) -> str:
-    """What is recorded of a failure; "" where there was none."""
-    if execution.status not in _ENDED_BADLY:
-        return ""
+def _record(database: n8n_database.Database, execution: n8n_database.Execution) -> Any:
     try:
-        run = database.run(execution.id)
+        return database.record(execution.id) if execution.status in _ENDED_BADLY else None
     except n8n_database.Unreadable:
-        run = None
-    said = (run.error or next((node.error for node in reversed(run.nodes) if node.error), "")) if run else ""
-    return http_json.masked(said, secrets) or execution.status
+        return None
+
+
+def _calls(ended: Sequence[n8n_database.Execution], record: Any, secrets: Sequence[str]) -> Calls:
+    failed = sum(each.status in _ENDED_BADLY for each in ended)
+    last = ended[-1]
+    if last.status not in _ENDED_BADLY:
+        return Calls(len(ended), failed, "")
+    try:
+        run = n8n_database.understood(last.id, record)
+    except n8n_database.Unreadable:
+        return Calls(len(ended), failed, last.status)
+    said = run.error or next((node.error for node in reversed(run.nodes) if node.error), "")
+    return Calls(len(ended), failed, http_json.masked(said, secrets) or last.status)
 
 
 def _count(directory: str) -> Optional[int]:
