@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shlex
 import time
 from collections.abc import Mapping
@@ -32,6 +33,11 @@ class Message(NamedTuple):
     @property
     def resolved(self) -> bool:
         return "resolved" in self.title
+
+    @property
+    def about(self) -> str:
+        """The rule, and the service where it is about one."""
+        return re.sub(r".*?(?=[A-Z]\w+( · .*)?$)", "", self.title)
 
 
 class Told(NamedTuple):
@@ -66,9 +72,16 @@ class Discord:
         self.ask("POST", "/mode", json.dumps(mode))
 
     def alerts(self) -> list[Message]:
-        """What Grafana told: n8n has other names."""
-        return [Message(entry["arrived"], entry["message"]["embeds"][0]["title"], entry["message"]["content"])
-                for entry in self.ask("GET", "/messages") if entry["message"].get("username") == "Grafana"]
+        """What Grafana told: n8n has other names. That something is over which was told before the sink was there, is
+        left out."""
+        told: list[Message] = []
+        for entry in self.ask("GET", "/messages"):
+            title = entry["message"]["embeds"][0]["title"]
+            message = Message(entry["arrived"], title, entry["message"]["content"])
+            grafana = entry["message"].get("username") == "Grafana"
+            if grafana and (not message.resolved or message.about in {earlier.about for earlier in told}):
+                told.append(message)
+        return told
 
     def refused(self) -> list[dict[str, Any]]:
         return list(self.ask("GET", "/refused"))
@@ -80,7 +93,7 @@ class Discord:
     def come_back(self) -> None:
         self.host.check_output(f"docker network connect --alias {NETWORK_ALIAS} {NETWORK} {CONTAINER}")
 
-    def wait(self, wanted: Mapping[str, Told], seconds: int = 150) -> None:
+    def wait(self, wanted: Mapping[str, Told], seconds: int = 180) -> None:
         """Until so much has been told of each rule."""
         deadline = time.monotonic() + seconds
         while True:

@@ -39,6 +39,5 @@ def configure(play: Play) -> Iterator[Callable[..., None]]:
     def configure(**variables: Any) -> None:
         play("tests/host/monitoring.yml", {"stack_alert_rule_overrides": changes, **variables}).expect_success()
 
-    configure()
     yield configure
     play("tests/host/monitoring.yml").expect_success()
