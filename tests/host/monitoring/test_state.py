@@ -207,4 +207,4 @@ def test_prometheus_is_stopped(state: State, host: Host) -> None:
     errors = {("alert-rule", name, "FAIL") for name in rules}
     state.wait({("prometheus-api", "", "UNKNOWN"), *errors})
     host.check_output("docker start coinpilot-prometheus")
-    state.wait(set(), 100)
+    host.check_output("timeout 60 sh -c 'until curl -sSf http://127.0.0.1:9090/-/ready; do sleep 1; done'")
