@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from discord_on_host import Discord
 from stack_on_host import CHECKOUT, DIRECTORY
 from testinfra.host import Host
 
-N8N, SINK = "http://127.0.0.1:5678", "http://127.0.0.1:18080"
+N8N = "http://127.0.0.1:5678"
 RECORD = "/var/lib/coinpilot/n8n_workflows.json"
 FILES = CHECKOUT / "roles" / "n8n_workflows" / "files"
 # urllib's own cookie jar would keep n8n's cookie back, which is for HTTPS only.
@@ -93,34 +94,16 @@ class Editor:
         self.ask("DELETE", f"/workflows/{ident}")
 
 
-class Discord:
-    """The sink that plays Discord, where the host's n8n finds it."""
-
-    def __init__(self, host: Host) -> None:
-        self.host = host
-        sink = base64.b64encode((CHECKOUT / "tests" / "stand_in" / "discord_sink.py").read_bytes()).decode()
-        self.remove()
-        host.check_output(
-            f"echo {sink} | base64 -d > /tmp/discord_sink.py && docker run --detach --name n8n-test-sink "
-            "--network oci_default --network-alias discord-sink --publish 127.0.0.1:18080:8080 "
-            "--volume /tmp/discord_sink.py:/discord_sink.py:ro python:3.12-slim python /discord_sink.py")
-
-    def remove(self) -> None:
-        self.host.check_output("docker rm --force n8n-test-sink; rm -f /tmp/discord_sink.py")
-
-    def got(self, marker: str, patience: float = 15) -> dict[str, Any]:
-        """The embed of the one message that has this text, once it is there."""
-        deadline = time.monotonic() + patience
-        while True:
-            found = [entry["message"]["embeds"][0] for entry in json.loads(ask(self.host, "GET", f"{SINK}/messages")[2])
-                     if marker in json.dumps(entry, ensure_ascii=False)]
-            if found or time.monotonic() > deadline:
-                assert len(found) == 1, found
-                return dict(found[0])
-            time.sleep(0.5)
-
-    def texts(self) -> str:
-        return ask(self.host, "GET", f"{SINK}/messages")[2]
+def got(discord: Discord, marker: str, patience: float = 30) -> dict[str, Any]:
+    """The embed of the one message that has this text, once it is there."""
+    deadline = time.monotonic() + patience
+    while True:
+        found = [entry["message"]["embeds"][0] for entry in discord.ask("GET", "/messages")
+                 if marker in json.dumps(entry, ensure_ascii=False)]
+        if found or time.monotonic() > deadline:
+            assert len(found) == 1, found
+            return dict(found[0])
+        time.sleep(0.5)
 
 
 def own_workflow(path: str, name: str, ident: str) -> dict[str, Any]:

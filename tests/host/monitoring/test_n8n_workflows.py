@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from n8n_on_host import FILES, RECORD, Discord, Editor, call, own_workflow, set_env, write_own
+from discord_on_host import Discord
+from n8n_on_host import FILES, RECORD, Editor, call, got, own_workflow, set_env, write_own
 from stack_on_host import DIRECTORY, Play, Run, inspect
 from testinfra.host import Host
 
@@ -47,13 +48,6 @@ const [codes, bodies] = JSON.parse(require("zlib").inflateSync(Buffer.from(proce
   }
 })();
 """
-
-
-@pytest.fixture(scope="module")
-def discord(host: Host) -> Iterator[Discord]:
-    sink = Discord(host)
-    yield sink
-    sink.remove()
 
 
 @pytest.fixture(scope="module")
@@ -121,16 +115,16 @@ def test_the_right_secret_and_no_other_reaches_discord(host: Host, discord: Disc
     right = secrets["N8N_WEBHOOK_SECRET"]
     assert call(host, *((event, {"symbol": f"S-{event}", "probe": True}, right) for event in EVENTS)) == [200] * 5
     for event in EVENTS:
-        embed = discord.got(f"S-{event}")
+        embed = got(discord, f"S-{event}")
         assert embed["title"].startswith("🧪 시험 · TEST") and "Test message" in embed["description"]
         assert embed["footer"]["text"].endswith(event)
-    assert "NOT-SENT" not in discord.texts()
+    assert "NOT-SENT" not in json.dumps(discord.ask("GET", "/messages"))
 
 
 def test_a_message_says_what_happened(host: Host, discord: Discord, secrets: dict[str, str]) -> None:
     sent = {"side": "SELL", "symbol": "KRW-TEST", "price": 1000, "quantity": 2.5, "my_field": "of the bot"}
     call(host, ("trade", sent, secrets["N8N_WEBHOOK_SECRET"]))
-    embed = discord.got("KRW-TEST")
+    embed = got(discord, "KRW-TEST")
     assert embed["title"] == "🔴 매도 · SELL KRW-TEST" and embed["color"] == 0xE74C3C
     assert [(field["name"], field["value"]) for field in embed["fields"]] == [
         ("가격 · Price", "1,000 KRW"), ("수량 · Quantity", "2.5"), ("금액 · Value", "2,500 KRW"),
@@ -172,7 +166,7 @@ def test_each_workflow_is_brought_to_its_file_and_what_a_person_made_is_kept(
     assert editor.ask("GET", f"/workflows/{TRADE}")["nodes"][2]["maxTries"] == 2
     assert call(host, ("trade", {}, secrets["N8N_WEBHOOK_SECRET"]),
                 ("mine", {"symbol": "BY-MINE"}, SECRET)) == [403, 200]
-    discord.got("BY-MINE")
+    got(discord, "BY-MINE")
     assert role({"n8n_workflows_directory": mine}).expect_success().changed == 0
 
 
