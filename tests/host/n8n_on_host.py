@@ -89,9 +89,11 @@ class Editor:
     def deactivate(self, ident: str) -> None:
         self.ask("POST", f"/workflows/{ident}/deactivate", {})
 
-    def delete(self, ident: str) -> None:
-        self.ask("POST", f"/workflows/{ident}/archive", {})
-        self.ask("DELETE", f"/workflows/{ident}")
+    def delete(self, *idents: str) -> None:
+        answers = ask_all(self.host, [request for ident in idents for request in (
+            ("POST", f"{N8N}/rest/workflows/{ident}/archive", {}, self.headers),
+            ("DELETE", f"{N8N}/rest/workflows/{ident}", None, self.headers))])
+        assert {status for status, _cookie, _text in answers} <= {200}, answers
 
 
 def got(discord: Discord, marker: str, patience: float = 30) -> dict[str, Any]:

@@ -71,12 +71,10 @@ def editor(host: Host, role: Callable[..., Run], secrets: dict[str, str]) -> Ite
     editor = Editor(host, secrets["N8N_OWNER_EMAIL"], secrets["N8N_OWNER_PASSWORD"])
     before = set(editor.workflows()) - set(PROJECTS)
     host.check_output(f"cp --preserve {DIRECTORY}/.env /tmp/env.kept")
-    for ident in PROJECTS:
-        editor.delete(ident)
+    editor.delete(*PROJECTS)
     host.check_output(f"rm -f {RECORD}")
     yield editor
-    for ident in set(editor.workflows()) - set(PROJECTS) - before:
-        editor.delete(ident)
+    editor.delete(*set(editor.workflows()) - set(PROJECTS) - before)
     host.check_output(f"cat /tmp/env.kept > {DIRECTORY}/.env; rm /tmp/env.kept")
     role({"n8n_workflows_overwrite": True}).expect_success()
 
