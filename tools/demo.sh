@@ -38,7 +38,7 @@ The stack runs on the stand-in host '$name'. Open the tunnel with 'make demo-tun
 VM을 대신하는 호스트 '$name'에서 스택이 실행 중입니다. 'make demo-tunnel'로 터널을 연 뒤 브라우저에서 접속하세요.
 
   Dashboard   http://localhost:18501   password / 비밀번호: DASHBOARD_ACCESS_PASSWORD
-  n8n         http://localhost:15678   make your account at the first visit / 첫 접속 때 계정을 만드세요
+  n8n         http://localhost:15678   N8N_OWNER_EMAIL, N8N_OWNER_PASSWORD
   Grafana     http://localhost:13000   GRAFANA_ADMIN_USER, GRAFANA_ADMIN_PASSWORD
   Prometheus  http://localhost:19090
 
