@@ -338,7 +338,7 @@ def rendered(name: str, secrets: dict[str, str]) -> Any:
 def test_the_contact_point_is_one_that_grafana_knows() -> None:
     point = rendered("contact_points.yml.j2", {"DISCORD_WEBHOOK_URL": SECRET})["contactPoints"][0]
     receiver = point["receivers"][0]
-    assert (point["name"], receiver["uid"], receiver["type"]) == ("discord", "coinpilot-discord", "discord")
+    assert (point["name"], receiver["uid"], receiver["type"]) == ("discord (managed)", "coinpilot-discord", "discord")
     assert json.loads(JSONEncoder().encode(alerting.ContactPoint.from_json({**receiver, "name": "discord"}))) == {
         **receiver, "name": "discord"}
     assert receiver["settings"]["url"] == "${DISCORD_WEBHOOK_URL}"

@@ -403,14 +403,14 @@ def test_without_a_webhook_alerts_go_nowhere(grafana: Grafana) -> None:
     grafana.env(GRAFANA_ADMIN_USER="boss", GRAFANA_ADMIN_PASSWORD=PASSWORD)
     del grafana.contact_points[0]
     found = grafana.notifications()
-    assert bad(found) == [("contact-point", "discord", WARN)]
+    assert bad(found) == [("contact-point", notification_messages.NAME, WARN)]
     assert "alerts go nowhere" in found[-1].seen.en
 
 
 def test_a_webhook_that_was_taken_out_is_still_grafanas(grafana: Grafana) -> None:
     grafana.env(GRAFANA_ADMIN_USER="boss", GRAFANA_ADMIN_PASSWORD=PASSWORD)
     found = grafana.notifications()
-    assert bad(found) == [("contact-point", "discord", WARN)]
+    assert bad(found) == [("contact-point", notification_messages.NAME, WARN)]
     assert "an earlier deploy" in next(finding for finding in found if finding.status == WARN).seen.en
 
 
@@ -445,7 +445,8 @@ def integration(**values: Any) -> Change:
     (route(receiver="email", object_matchers=[["team", "=", "x"]]), "alert-routing", PASS, "all goes"),
     (route(receiver="email", object_matchers=[["severity", "!=", "warning"]]), "alert-routing", FAIL, "BotDown"),
     # The next branch, or the trunk where there is none, is taken only after a branch that says so.
-    (lambda grafana: grafana.policies.update(routes=[{"receiver": "email", "continue": True}, {"receiver": "discord"}]),
+    (lambda grafana: grafana.policies.update(
+        routes=[{"receiver": "email", "continue": True}, {"receiver": notification_messages.NAME}]),
      "alert-routing", PASS, "all goes"),
     (route(mute_time_intervals=["nights"]), "alert-routing", WARN, "by nights: BotDown, VerifyFailed"),
     (route(active_time_intervals=["office"]), "alert-routing", WARN, "by office"),

@@ -56,7 +56,7 @@ def asked(host: Host, secrets: dict[str, str]) -> Asked:
 def last_delivery(asked: Asked) -> str:
     """What went wrong with it; nothing, when it arrived."""
     receivers = asked("/api/alertmanager/grafana/config/api/v1/receivers")
-    integration = next(receiver for receiver in receivers if receiver["name"] == "discord")["integrations"][0]
+    integration = next(receiver for receiver in receivers if receiver["name"] == "discord (managed)")["integrations"][0]
     return str(integration.get("lastNotifyAttemptError", ""))
 
 

@@ -20,6 +20,7 @@ from testinfra.host import Host
 RULES_FILE = f"{DIRECTORY}/monitoring/grafana/provisioning/alerting/rules.yml"
 PROMETHEUS_FILE = f"{DIRECTORY}/monitoring/prometheus/prometheus.yml"
 ENV_FILE = f"{DIRECTORY}/.env"
+CONTACT_POINT = "discord (managed)"
 RESULTS = "/var/tmp/monitoring_state.json"
 # What the host's own command is packed of, run without Ansible.
 LOOK = """
@@ -142,7 +143,7 @@ def test_rules_that_are_paused_edited_and_gone_and_a_discord_that_refuses(
     changed(RULES_FILE, json.dumps(file, ensure_ascii=False, indent=2))
     grafana("/api/admin/provisioning/alerting/reload")
     rules = {("alert-rule", name, "FAIL") for name in ("ApiLatencyP95High", "BotDown", "VolatilityMetricMissing")}
-    state.wait({*rules, ("alert-delivery", "discord", "FAIL")})
+    state.wait({*rules, ("alert-delivery", CONTACT_POINT, "FAIL")})
     said = {(finding["subject"], finding["seen"]["en"].partition(":")[0]) for finding in state.findings()
             if finding["status"] == "FAIL"}
     assert {("ApiLatencyP95High", "paused"), ("VolatilityMetricMissing", "Grafana does not have it"),
@@ -166,7 +167,7 @@ def test_a_silence_over_all(state: State, grafana: Callable[..., Any]) -> None:
     silence = grafana("/api/alertmanager/grafana/api/v2/silences", {
         "matchers": [{"name": "alertname", "value": ".+", "isRegex": True, "isEqual": True}], "startsAt": begin,
         "endsAt": end, "comment": "works", "createdBy": "test"})["silenceID"]
-    assert state.bad() == {("alert-silence", "discord", "WARN")}
+    assert state.bad() == {("alert-silence", CONTACT_POINT, "WARN")}
     grafana(f"/api/alertmanager/grafana/api/v2/silence/{silence}", method="DELETE")
     assert state.bad() == set()
 
