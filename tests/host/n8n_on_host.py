@@ -90,9 +90,11 @@ class Editor:
         self.ask("POST", f"/workflows/{ident}/deactivate", {})
 
     def delete(self, *idents: str) -> None:
-        answers = ask_all(self.host, [request for ident in idents for request in (
-            ("POST", f"{N8N}/rest/workflows/{ident}/archive", {}, self.headers),
-            ("DELETE", f"{N8N}/rest/workflows/{ident}", None, self.headers))])
+        requests: list[tuple[str, str, Any, dict[str, str]]] = []
+        for ident in idents:
+            requests += [("POST", f"{N8N}/rest/workflows/{ident}/archive", {}, self.headers),
+                         ("DELETE", f"{N8N}/rest/workflows/{ident}", None, self.headers)]
+        answers = ask_all(self.host, requests)
         assert {status for status, _cookie, _text in answers} <= {200}, answers
 
 
