@@ -241,6 +241,8 @@ def judge_service(world: World, values: Mapping[str, Any]) -> Finding:
     now = health.condition(world.container)
     if others:
         return rule.finding("other-instance", other=shown(others[0]), **values)
+    if now.kind == "starting":
+        return rule.finding("starting", **values)
     if now.kind not in ("healthy", "running"):
         return rule.finding("down", condition=now, **values)
     return rule.finding("running" if world.holders else "unpublished", **values)

@@ -31,6 +31,9 @@ STATE_RULES = table(
                      Text("see why: docker logs --tail 100 {container}; then: sudo systemctl reload-or-restart {unit}",
                           "원인 확인: docker logs --tail 100 {container}; 그다음: sudo systemctl reload-or-restart "
                           "{unit}")),
+        "starting": Case(UNKNOWN, Text("{container} is starting: it answers in a minute",
+                                       "{container} 시작 중: 1분쯤 뒤에 응답함"),
+                         Text("look again in a minute", "1분 뒤에 다시 확인하세요")),
         "other-instance": Case(FAIL, Text("another n8n, or another program, has port {port}: the container {other}",
                                           "포트 {port}을(를) 다른 컨테이너가 사용 중: {other}(다른 n8n 인스턴스)"),
                                Text("stop it (docker stop {other}), then: sudo systemctl reload-or-restart {unit}",

@@ -85,8 +85,8 @@ def metrics(host: Host) -> dict[str, float]:
 
 
 def snapshot(host: Host) -> str:
-    """All backups and all that is recorded of them; the locks' files, and when a directory was changed, say nothing."""
-    return host.check_output(f"find {ROOT} {STATE} -type f -not -name '*lock' "
+    """All backups and all that is recorded of them; what is written all the time, and the locks' files, say nothing."""
+    return host.check_output(f"find {ROOT} {STATE} -type f -not -name '*lock' -not -name containers.prom "
                              "-printf '%p %i %m %s %T@ %n\\n' | sort")
 
 

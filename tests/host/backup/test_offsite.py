@@ -273,7 +273,7 @@ def test_killed_in_the_middle_the_next_run_makes_it_whole(host: Host, bulk: None
     in_background(host, "coinpilot-ops offsite copy", "offsite-first")
     wait_for_upload(host)
     host.check_output("pkill -9 -x restic")
-    host.check_output("timeout 30 sh -c 'while pgrep -f \"^/usr/bin/python3 -I /usr/local/bin/coinpilot-ops\"; "
+    host.check_output("timeout 30 sh -c 'while pgrep -f \"^/usr/bin/python3 -I /usr/local/bin/coinpilot-ops offsite\"; "
                       "do sleep 0.2; done'")
     assert "signal 9" in host.check_output("tail -5 /var/log/coinpilot/offsite.log")
     assert host.check_output(f"ls {REPOSITORY}/locks")

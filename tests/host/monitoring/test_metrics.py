@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from stack_on_host import DIRECTORY, SERVICES, Play, inspect
+from stack_on_host import DIRECTORY, SERVICES, Play, assert_all_healthy, inspect
 from testinfra.host import Host
 
 ALL = [*SERVICES, "node-exporter"]
@@ -204,3 +204,6 @@ def test_docker_stopped_is_told(host: Host) -> None:
     # Prometheus comes back as the others do, although it was told to read its configuration before.
     wait("all are back", lambda: host.run(READY).rc == 0
          and by_service(host, "coinpilot_container_healthy") == dict.fromkeys(ALL, 1), 120)
+    # What Prometheus knew before its own stop it still says for five minutes.
+    host.run("timeout 90 sh -c 'until ! docker ps --format {{.Status}} | grep -v healthy; do sleep 1; done'")
+    assert_all_healthy(host)

@@ -175,7 +175,8 @@ def test_n8n_stopped_another_one_in_its_place_and_another_volume(look: Look, hos
     found = look(probe=True)
     assert "the container second-n8n" in seen(found, "n8n")
     assert "not called" in seen(found, "n8n-probe")
-    host.check_output("docker stop --time 1 second-n8n")
+    host.check_output("timeout 90 sh -c 'until curl -sf http://127.0.0.1:5678/healthz/readiness; do sleep 1; done'; "
+                      "docker stop --time 1 second-n8n")
 
     # The stack's n8n under another project's name, and so with another volume: the runbook's "my n8n data is gone".
     host.check_output(f"docker rm --force coinpilot-n8n && {COMPOSE} --project-name other up --detach --wait "
