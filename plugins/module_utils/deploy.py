@@ -21,11 +21,12 @@ import subprocess
 import tempfile
 import threading
 import time
-from typing import Any, Collection, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Any, Collection, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set
 
-from . import dotenv, files, findings, health, preflight
+from . import deploy_state, dotenv, files, findings, health, preflight
 from .compose import Compose, ComposeError, complete_environment, release_key, tail
 from .deploy_messages import MESSAGES
+from .deploy_state import Good
 from .engine import Engine, EngineError
 
 LOG_LINES = 20
@@ -81,8 +82,8 @@ class Deployment:
         self.directory = description["directory"]
         self.compose_path = os.path.join(self.directory, description["compose_file"])
         self.env_path = os.path.join(self.directory, ".env")
-        self.state = os.path.join(description["state_directory"], "deploy")
-        self.good = os.path.join(self.state, "good.json")
+        self.state = deploy_state.directory(description)
+        self.good = deploy_state.path(description)
         self.log_path = os.path.join(description["log_directory"], "deploy.log")
         self.env_values = complete_environment(
             description["services"], dict({"TZ": description["timezone"]}, **plan.settings, **plan.secrets))
@@ -332,17 +333,12 @@ class Deployment:
         env_text = files.read_text(self.env_path, "surrogateescape") or ""
         containers = self.engine.containers(self.plan.description["project"])
         images = {container["Config"]["Image"]: container["Image"] for container in containers}
-        wanted = (compose_text, env_text, images)
-        if self._read_good() != wanted:
-            state = json.dumps({"compose": compose_text, "env": env_text, "images": images}, sort_keys=True)
-            files.write(files.File(self.good, state, 0o600))
+        good = Good(compose_text, env_text, images)
+        if self._read_good() != good:
+            files.write(files.File(self.good, json.dumps(good._asdict(), sort_keys=True), 0o600))
 
-    def _read_good(self) -> Optional[Tuple[str, str, Dict[str, str]]]:
-        text = files.read_text(self.good)
-        if text is None:
-            return None
-        state = json.loads(text)
-        return state["compose"], state["env"], state["images"]
+    def _read_good(self) -> Optional[Good]:
+        return deploy_state.read(self.plan.description)
 
     def _prune_releases(self) -> None:
         """Removes images of older releases; the newest few stay, and the Engine keeps what a container uses."""
