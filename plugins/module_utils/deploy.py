@@ -23,7 +23,7 @@ import threading
 import time
 from typing import Any, Collection, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set
 
-from . import deploy_state, dotenv, files, findings, health, preflight
+from . import deploy_state, dotenv, files, findings, health, preflight, watch
 from .compose import Compose, ComposeError, complete_environment, release_key, tail
 from .deploy_messages import MESSAGES
 from .deploy_state import Good
@@ -201,6 +201,7 @@ class Deployment:
             self._keep_good()
             self._prune_releases()
             self._note("done: restarted %s" % (", ".join(restarted) or "nothing"))
+            self._watch(watch.DEPLOYED.fill(release=self.plan.release, services=", ".join(restarted) or "-"))
             return result._replace(changed=result.changed or bool(restarted), restarted=restarted)
 
     def _as_wanted(self, conditions: Mapping[str, health.Condition]) -> bool:
@@ -282,6 +283,7 @@ class Deployment:
             self._note("rollback FAILED: " + failure)
             return self._error("not_rolled_back", changed=True, problem=problem, detail=failure)
         self._note("rolled back: healthy")
+        self._watch(watch.UNDONE)
         return self._error("rolled_back", changed=False, problem=problem)
 
     def _is_in_place(self, compose_text: str, env_text: str, images: Mapping[str, str]) -> bool:
@@ -302,6 +304,13 @@ class Deployment:
             if container["Config"]["Labels"].get("com.docker.compose.service") in added:
                 self.engine.request("DELETE", "/containers/" + container["Id"], force="1")
         return self._watched(self._conditions(), names)
+
+    def _watch(self, reason: findings.Text) -> None:
+        """Begins the 24-hour watch. The deploy itself is done: what keeps the watch from it stands in the log."""
+        try:
+            watch.arm(self.plan.description, reason, self.engine)
+        except (EngineError, OSError) as problem:
+            self._note("the 24-hour watch was not armed: %s" % problem)
 
     # The last good state ----------------------------------------------------------------------------------------
 
