@@ -24,6 +24,8 @@ from typing import Any, NamedTuple
 import alerts
 import ansible_runner
 import backups
+import checks
+import many_hosts
 import preflight
 from table import Row, print_table, say
 
@@ -33,7 +35,8 @@ STATES = CHECKOUT / ".cache" / "stand_in"
 STATE = STATES / NAME
 INVENTORY = STATE / "inventory"
 REPEATS = 3
-PARTS = {"alerts": alerts.measure, "backups": backups.measure, "preflight": preflight.measure}
+PARTS = {"alerts": alerts.measure, "backups": backups.measure, "checks": checks.measure,
+         "many-hosts": many_hosts.measure, "preflight": preflight.measure}
 
 
 class Played(NamedTuple):
