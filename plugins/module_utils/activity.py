@@ -1,0 +1,376 @@
+# Copyright (c) the CoinPilot operators
+# MIT License (see LICENSE)
+"""Is the application at work? It is where what it writes is new: rows, keys of the cache, lines of its log.
+
+What is looked at is data, `stack_activity`. A service that has not run long enough is not blamed: it is said when it
+is due. Where the database or the cache does not have what the data names, nothing can be told.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
+
+from . import backup_postgresql, backup_redis, container, health
+from .alert_rules import Kind, line
+from .backup_errors import BackupError
+from .checklist_context import Context
+from .compose import cli_environment
+from .container import Container
+from .engine import Engine, EngineError
+from .findings import FAIL, LANGUAGES, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, table
+from .moments import moment, seconds, span
+
+ACTIVITY_VARIABLE, OVERRIDES_VARIABLE = "stack_activity", "stack_activity_overrides"
+SQL, REDIS, LOG = "sql", "redis", "log"
+ENGINES = {SQL: "postgresql", REDIS: "redis"}
+
+# Seconds that a database may take for one answer, and to be waited for at all.
+_STATEMENT, _ANSWER = 5, 20
+# More keys of one kind than this are not looked at.
+_KEYS = 200
+# The clocks of the host and of its containers are one; an exchange's candle may be dated by its end.
+_FUTURE = 120
+_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+# SQLSTATE of a table, a column or a schema that is not there.
+_NOT_THERE = ("42P01", "42703", "3F000")
+_MARK = "-- activity --"
+
+_TELL_IT = Text("if the application keeps it elsewhere, change {subject} in stack_activity_overrides, or switch it "
+                "off: {{{subject}: {{enabled: false}}}}",
+                "애플리케이션이 다른 곳에 저장한다면 stack_activity_overrides에서 {subject}을(를) 바꾸거나 끄세요: "
+                "{{{subject}: {{enabled: false}}}}")
+_LOGS = Text("see what {service} does: docker logs --tail 100 {container}",
+             "{service}의 동작 확인: docker logs --tail 100 {container}")
+
+RULES = table(
+    Rule("activity", Text("activity", "활동"), Text("newer than {limit}", "{limit} 이내"), {
+        "fresh": Case(PASS, Text("{title}: {age} old", "{title}: {age} 전")),
+        "due": Case(PASS, Text("{title}: due within {rest}; {service} runs since {running}",
+                               "{title}: {rest} 안에 예정. {service}은(는) {running} 전부터 실행 중")),
+        "late": Case(FAIL, Text("{title}: the newest is {age} old", "{title}: 마지막 것이 {age} 전"), _LOGS),
+        "none": Case(FAIL, Text("{title}: none yet, and {service} runs since {running}",
+                                "{title}: {service}이(가) {running} 전부터 실행 중인데 아직 없음"), _LOGS),
+        "rare": Case(WARN, Text("{title}: the newest is {age} old", "{title}: 마지막 것이 {age} 전"), _LOGS),
+        "rare-none": Case(WARN, Text("{title}: none yet, and {service} runs since {running}",
+                                     "{title}: {service}이(가) {running} 전부터 실행 중인데 아직 없음"), _LOGS),
+        "future": Case(UNKNOWN, Text("{title}: the newest is dated {age} in the future",
+                                     "{title}: 마지막 것의 시각이 {age} 뒤의 미래임"),
+                       Text("check the clock (timedatectl); if it is a time without a time zone, name the zone in the "
+                            "query: {subject} in stack_activity_overrides",
+                            "시계를 확인하세요(timedatectl). 시간대가 없는 시각이라면 쿼리에 시간대를 넣으세요: "
+                            "stack_activity_overrides의 {subject}")),
+        "not-there": Case(UNKNOWN, Text("{title}: {said}", "{title}: {said}"), _TELL_IT),
+        "not-running": Case(UNKNOWN, Text("{title}: not judged while {service} is {condition}",
+                                          "{title}: {service} 상태가 {condition}이어서 판단하지 않음"),
+                            Text("start it first: sudo systemctl reload-or-restart {unit}",
+                                 "먼저 서비스를 시작하세요: sudo systemctl reload-or-restart {unit}")),
+    }, Text("see what {service} says: docker logs --tail 50 {container}",
+            "{service}의 로그 확인: docker logs --tail 50 {container}")),
+)
+DEFINITION_RULES = table(
+    Rule("activity-definition", Text("activity", "활동"),
+         Text("complete, with keys and values of their kind", "빠진 항목이 없고 값의 형식이 맞음"), {
+        "not-a-mapping": Case(FAIL, Text("{name} must hold keys and values", "{name}에는 키와 값이 있어야 합니다")),
+        "name": Case(FAIL, Text("'{name}' is no name for an activity; write it like market_data, in lower case",
+                                "'{name}'은(는) 활동 이름으로 쓸 수 없습니다. market_data처럼 영문 소문자로 쓰세요")),
+        "unknown": Case(FAIL, Text("{name}: unknown key '{key}'; known: {known}",
+                                   "{name}: 알 수 없는 키 '{key}'; 가능한 키: {known}")),
+        "incomplete": Case(FAIL, Text("{name}: missing: {missing}", "{name}: 빠진 항목: {missing}")),
+        "kind": Case(FAIL, Text("{name}: {key} must be {kind}",
+                                "{name}: {key} 값이 잘못되었습니다. 필요한 값: {kind}")),
+    }),
+)
+
+
+def _is_line(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and not set("\n\0") & set(value)
+
+
+def _is_pattern(value: Any) -> bool:
+    try:
+        return _is_line(value) and bool(re.compile(value))
+    except re.error:
+        return False
+
+
+KINDS: Mapping[str, Kind] = {
+    "title": Kind(Text("one line each in en and ko", "en과 ko에 한 줄씩"), lambda value: (
+        isinstance(value, Mapping) and set(value) == set(LANGUAGES) and all(map(_is_line, value.values())))),
+    "kind": Kind(Text("sql, redis or log", "sql, redis, log 중 하나"), lambda value: value in tuple(_NEEDED)),
+    "service": Kind(Text("the service that is at work", "동작하는 서비스 이름"), _is_line),
+    "max_age": Kind(Text("a time such as 10m, 3h or 1d", "10m, 3h, 1d 같은 시간"), lambda value: bool(seconds(value))),
+    "late": Kind(Text("FAIL or WARN", "FAIL 또는 WARN"), lambda value: value in (FAIL, WARN)),
+    # psql takes what begins with a backslash for a command of its own.
+    "query": Kind(Text("one SELECT of one moment, on one line, without ; and \\",
+                       "시각 하나를 얻는 SELECT 한 줄(;와 \\ 없이)"),
+                  lambda value: _is_line(value) and not set(";\\") & set(value)),
+    "key": Kind(Text("a pattern of keys such as bot:status:*", "bot:status:* 같은 키 패턴"),
+                lambda value: _is_line(value) and len(value.split()) == 1),
+    "field": Kind(Text("a field of the key's JSON", "키에 저장된 JSON의 필드"), _is_line),
+    "pattern": Kind(Text("a regular expression on one line", "한 줄짜리 정규식"), _is_pattern),
+    "enabled": Kind(Text("true or false", "true 또는 false"), lambda value: isinstance(value, bool)),
+}
+# What each kind must have beside what all have.
+_NEEDED: Mapping[str, Sequence[str]] = {SQL: ("query",), REDIS: ("key", "field"), LOG: ("pattern",)}
+_REQUIRED = ("title", "kind", "service", "max_age")
+
+
+# What a person can write ---------------------------------------------------------------------------------------------
+
+def problems(activity: Any, overrides: Any) -> List[Finding]:
+    """What is wrong with the activities or with what an installation changes of them."""
+    found: List[Finding] = []
+    for variable, given in ((ACTIVITY_VARIABLE, activity), (OVERRIDES_VARIABLE, overrides)):
+        if not isinstance(given, Mapping):
+            found.append(_problem("not-a-mapping", variable, name=variable))
+            continue
+        for name, entry in given.items():
+            found += _shape_problems(variable, name, entry)
+    if found:
+        return found
+    for name, entry in _merged(activity, overrides).items():
+        missing = [key for key in (*_REQUIRED, *_NEEDED.get(entry.get("kind", ""), ())) if key not in entry]
+        if missing:
+            variable = OVERRIDES_VARIABLE if name in overrides else ACTIVITY_VARIABLE
+            found.append(_problem("incomplete", variable, name=name, missing=", ".join(missing)))
+    return found
+
+
+def _shape_problems(variable: str, name: Any, entry: Any) -> List[Finding]:
+    if not isinstance(name, str) or not _NAME.match(name):
+        return [_problem("name", variable, name=" ".join(str(name).split()))]
+    if not isinstance(entry, Mapping):
+        return [_problem("not-a-mapping", variable, name=name)]
+    found = []
+    for key, value in entry.items():
+        if key not in KINDS:
+            found.append(_problem("unknown", variable, name=name, key=" ".join(str(key).split()),
+                                  known=", ".join(KINDS)))
+        elif not KINDS[key].holds(value):
+            found.append(_problem("kind", variable, name=name, key=key, kind=KINDS[key].words))
+    return found
+
+
+def _problem(case: str, variable: str, **values: Any) -> Finding:
+    return DEFINITION_RULES["activity-definition"].finding(case, variable, **values)
+
+
+def merge(activity: Any, overrides: Any, services: Mapping[str, Any]) -> Dict[str, Any]:
+    """The activities that are to be: changed, added, and without those that are off or of no service of the stack.
+
+    ValueError lists every mistake, in English.
+    """
+    found = problems(activity, overrides)
+    if found:
+        raise ValueError("; ".join(line(finding, "en") for finding in found))
+    return {name: entry for name, entry in _merged(activity, overrides).items() if entry["service"] in services}
+
+
+def _merged(activity: Mapping[str, Any], overrides: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
+    merged = {}
+    for name in [*activity, *(name for name in overrides if name not in activity)]:
+        entry = {**activity.get(name, {}), **overrides.get(name, {})}
+        if entry.pop("enabled", True):
+            merged[name] = entry
+    return merged
+
+
+class Reading(NamedTuple):
+    """What was found of one activity. ``newest`` is None where there is none yet; ``not_there`` says that what was
+    asked for does not exist, ``error`` why nothing could be asked."""
+
+    newest: Optional[float] = None
+    not_there: str = ""
+    error: Any = ""
+
+
+class World(NamedTuple):
+    """The services as they are, and what was found, by the activity's name."""
+
+    services: Mapping[str, health.Condition] = {}
+    readings: Mapping[str, Reading] = {}
+    error: str = ""
+
+
+def read(context: Context, options: Mapping[str, Any]) -> List[Finding]:
+    """The reader of the checklist. ``only`` (names) leaves the others out."""
+    wanted = wanted_of(context.description, options)
+    return judge(gather(context.description, context.engine, wanted), context, wanted)
+
+
+def wanted_of(description: Mapping[str, Any], options: Mapping[str, Any]) -> Dict[str, Mapping[str, Any]]:
+    """The activities that an item asks for, by name."""
+    only = options.get("only")
+    return {name: entry for name, entry in (description.get("activity") or {}).items() if only is None or name in only}
+
+
+# Reading -------------------------------------------------------------------------------------------------------------
+
+def gather(description: Mapping[str, Any], engine: Engine, wanted: Mapping[str, Mapping[str, Any]]) -> World:
+    """Never raises for what the host does."""
+    try:
+        shown = health.by_service(engine.containers(description["project"]))
+    except (EngineError, ValueError, KeyError) as problem:
+        return World(error=str(problem))
+    services = {name: health.condition(shown.get(name)) for name in description["services"]}
+    readings: Dict[str, Reading] = {}
+    for kind, ask in _READERS.items():
+        entries = {name: entry for name, entry in wanted.items() if entry["kind"] == kind}
+        if not entries:
+            continue
+        try:
+            readings.update(ask(description, engine, entries))
+        except BackupError as problem:
+            readings.update(dict.fromkeys(entries, Reading(error=_said(problem))))
+        except (OSError, subprocess.SubprocessError, ValueError) as problem:
+            readings.update(dict.fromkeys(entries, Reading(error=type(problem).__name__)))
+    return World(services, readings)
+
+
+def _said(problem: BackupError) -> Text:
+    """In one line, as the module that raised it has it in its table."""
+    for cases in (container.CASES, backup_postgresql.CASES, backup_redis.CASES):
+        if problem.case in cases:
+            return cases[problem.case].seen.fill(**problem.values)
+    return Text(str(problem), str(problem))
+
+
+def _find(description: Mapping[str, Any], engine: Engine, kind: str) -> Container:
+    service = service_of(description, kind)
+    if service is None:
+        raise BackupError("no-container", service=ENGINES[kind], unit=description["unit"])
+    return container.find(engine, description, service)
+
+
+def service_of(description: Mapping[str, Any], kind: str) -> Optional[str]:
+    """The service that is asked: the first with the engine."""
+    return next((name for name, service in description["services"].items()
+                 if service.get("engine") == ENGINES[kind]), None)
+
+
+def _ask_database(description: Mapping[str, Any], engine: Engine,
+                  entries: Mapping[str, Mapping[str, Any]]) -> Dict[str, Reading]:
+    """All queries in one session, which can change nothing."""
+    where = _find(description, engine, SQL)
+    server = backup_postgresql.Server(where, description["services"][service_of(description, SQL)])
+    script = ["SET default_transaction_read_only = on; SET statement_timeout = '%ds';" % _STATEMENT]
+    for name, entry in entries.items():
+        script += ["\\echo %s %s" % (_MARK, name),
+                   "SELECT extract(epoch FROM (%s));" % entry["query"].strip().rstrip(";"),
+                   "\\echo %s end :SQLSTATE :LAST_ERROR_MESSAGE" % _MARK]
+    done = subprocess.run(
+        server.command("psql", "--dbname", server.database, "--no-psqlrc", "--quiet", "--no-align", "--tuples-only",
+                       stdin=True),
+        input="\n".join(script) + "\n", capture_output=True, env=cli_environment(), encoding="utf-8",
+        errors="replace", timeout=_ANSWER, check=False)
+    if done.returncode:
+        raise BackupError("query-failed", container=where.name, said=container.one_line(done.stderr or done.stdout))
+    return _answers(done.stdout, entries)
+
+
+def _answers(said: str, names: Iterable[str]) -> Dict[str, Reading]:
+    """What psql wrote, by the query's name."""
+    readings: Dict[str, Reading] = dict.fromkeys(names, Reading(error="no answer"))
+    name, rows = "", []
+    for each in said.splitlines():
+        if not each.startswith(_MARK + " "):
+            rows.append(each.strip())
+            continue
+        word, _space, state = each[len(_MARK) + 1:].partition(" ")
+        if word != "end":
+            name, rows = word, []
+            continue
+        code, _space, message = state.partition(" ")
+        if code in _NOT_THERE:
+            readings[name] = Reading(not_there=message)
+        elif code != "00000":
+            readings[name] = Reading(error=message or code)
+        else:
+            readings[name] = Reading(_number(rows[0]) if rows else None)
+    return readings
+
+
+def _ask_cache(description: Mapping[str, Any], engine: Engine,
+               entries: Mapping[str, Mapping[str, Any]]) -> Dict[str, Reading]:
+    server = backup_redis.Server(engine, _find(description, engine, REDIS))
+    readings = {}
+    for name, entry in entries.items():
+        keys = server.ask("--scan", "--pattern", entry["key"]).split()[:_KEYS]
+        if not keys:
+            readings[name] = Reading(not_there="no key %s" % entry["key"])
+            continue
+        values = json.loads(server.ask("--json", "MGET", *keys))
+        moments = [found for found in (_moment_of(value, entry["field"]) for value in values) if found is not None]
+        readings[name] = Reading(max(moments)) if moments else Reading(
+            not_there="no moment with a time zone under '%s' in %s" % (entry["field"], entry["key"]))
+    return readings
+
+
+def _moment_of(value: Any, field: str) -> Optional[float]:
+    """When a status was written, as a field of its JSON tells: as text with a time zone, or in seconds since 1970."""
+    try:
+        status = json.loads(value)
+    except (TypeError, ValueError):
+        return None
+    told = status.get(field) if isinstance(status, dict) else None
+    if isinstance(told, (int, float)) and not isinstance(told, bool):
+        return float(told)
+    return moment(told)
+
+
+def _number(text: str) -> Optional[float]:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, Any], Engine, Mapping[str, Mapping[str, Any]]], Dict[str, Reading]]] = {
+    SQL: _ask_database,
+    REDIS: _ask_cache,
+}
+
+
+# Judging -------------------------------------------------------------------------------------------------------------
+
+def judge(world: World, context: Context, wanted: Mapping[str, Mapping[str, Any]]) -> List[Finding]:
+    """One finding an activity."""
+    if world.error:
+        return [RULES["activity"].unread(world.error, name, **_values(entry, context))
+                for name, entry in wanted.items()]
+    return [_judge(world, context, name, entry) for name, entry in wanted.items()]
+
+
+def _values(entry: Mapping[str, Any], context: Context) -> Dict[str, Any]:
+    service = entry["service"]
+    return {"title": Text(**entry["title"]), "limit": span(seconds(entry["max_age"]) or 0), "service": service,
+            "container": context.description["services"].get(service, {}).get("container", service),
+            "unit": context.description["unit"]}
+
+
+def _judge(world: World, context: Context, name: str, entry: Mapping[str, Any]) -> Finding:
+    rule, values = RULES["activity"], _values(entry, context)
+    writer = world.services.get(entry["service"], health.Condition("missing"))
+    if writer.kind not in ("healthy", "running", "starting", "unhealthy"):
+        return rule.finding("not-running", name, condition=writer, **values)
+    found = world.readings.get(name, Reading(error="not asked"))
+    if found.error:
+        return rule.unread(found.error, name, **values)
+    started, limit = moment(writer.started_at), seconds(entry["max_age"]) or 0
+    running = context.now - (started if started is not None else 0)
+    values.update(running=span(running), rest=span(limit - running))
+    if found.not_there:
+        # What nobody has written yet may not be there.
+        return rule.finding("due" if running <= limit else "not-there", name, said=found.not_there, **values)
+    rare = "rare" if entry.get("late") == WARN else ""
+    if found.newest is None:
+        return rule.finding("due" if running <= limit else (rare + "-" if rare else "") + "none", name, **values)
+    age = context.now - found.newest
+    values["age"] = span(abs(age))
+    if age < -_FUTURE:
+        return rule.finding("future", name, **values)
+    case = "fresh" if age <= limit else "due" if running <= limit else rare or "late"
+    return rule.finding(case, name, **values)
