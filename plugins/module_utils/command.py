@@ -30,7 +30,7 @@ DESCRIPTION = "/etc/coinpilot/stack.json"
 WRONG_USAGE, COULD_NOT_TELL = 2, 3
 # What every sub-command may rely on in the description.
 NEEDED = ("name", "project", "directory", "compose_file", "unit", "owner", "state_directory", "log_directory",
-          "backup_directory", "services", "backup", "required_keys")
+          "backup_directory", "services", "backup", "required_keys", "checklist")
 
 Description = Mapping[str, Any]
 Add = Callable[..., Any]
@@ -56,6 +56,9 @@ MESSAGES = {
     "one-env": Text("name the .env once: coinpilot-ops preflight ENV_FILE",
                     ".env 파일은 한 번만 지정하세요: coinpilot-ops preflight ENV_FILE"),
     "confirm": Text("To go on, type this host's name", "계속하려면 이 호스트의 이름을 입력하세요"),
+    "output": Text("{path} cannot be written: {error}", "{path}에 쓸 수 없습니다: {error}"),
+    "output-kind": Text("{path} is no plain file: name another one for --output",
+                        "{path}은(는) 일반 파일이 아닙니다. --output에 다른 파일을 지정하세요"),
     "not-shown": Text("the report could not be shown: {error}", "결과를 출력하지 못했습니다: {error}"),
 }
 # What argparse says, and the same in Korean; what is not listed is shown as argparse says it.
@@ -110,15 +113,69 @@ def _verify_arguments(add: Add) -> None:
     add("--record", action="store_true",
         help=Text("leave the result for Prometheus, as the daily timer does",
                   "매일 타이머처럼 결과를 Prometheus용으로 기록"))
+    _only_argument(add)
 
 
 def _verify(options: argparse.Namespace, description: Description) -> Report:
-    from . import stack_health, verify_metrics
+    from . import verify_metrics
 
-    found = stack_health.judge(stack_health.gather(description), description)
+    report = _checked(options, description, "daily")
     if options.record:
-        found += verify_metrics.write(description, found, time.time())
-    return Report(found)
+        unwritten = verify_metrics.write(description, report.findings, time.time())
+        said = Text(*("".join(finding.line(lang) + "\n" for finding in unwritten) for lang in findings.LANGUAGES))
+        report = report._replace(findings=report.findings + unwritten, text=said)
+    return report
+
+
+def _check_arguments(add: Add) -> None:
+    add("checkpoint", metavar="CHECKPOINT",
+        help=Text("all, daily, weekly, or after a change t0, t1h, t6h, t12h, t24h",
+                  "all, daily, weekly 또는 변경 후 t0, t1h, t6h, t12h, t24h"))
+    _only_argument(add)
+    add("--output", metavar="FILE", default="",
+        help=Text("write the report to this file as well", "결과를 이 파일에도 기록"))
+
+
+def _check(options: argparse.Namespace, description: Description) -> Report:
+    path = _output_path(options.output) if options.output else ""
+    report = _checked(options, description, options.checkpoint)
+    if path:
+        from . import files
+
+        try:
+            files.write(files.File(path, _shown(report, options), 0o644))
+        except OSError as problem:
+            raise WrongUsage(MESSAGES["output"].fill(path=path, error=problem.strerror or str(problem))) from problem
+    return report
+
+
+def _output_path(given: str) -> str:
+    """Where the report goes. It is tried before anything is looked at; what is no plain file is not replaced."""
+    path = os.path.realpath(given)
+    try:
+        if os.path.lexists(path) and not os.path.isfile(path):
+            raise WrongUsage(MESSAGES["output-kind"].fill(path=given))
+        tempfile.TemporaryFile(dir=os.path.dirname(path)).close()
+    except (OSError, ValueError) as problem:
+        error = getattr(problem, "strerror", None) or str(problem)
+        raise WrongUsage(MESSAGES["output"].fill(path=given, error=error)) from problem
+    return path
+
+
+def _only_argument(add: Add) -> None:
+    add("--only", nargs="+", action="extend", default=[], metavar="ITEM",
+        help=Text("these items of the checklist only", "점검 목록 중 이 항목만"))
+
+
+def _checked(options: argparse.Namespace, description: Description, checkpoint: str) -> Report:
+    from . import checklist
+
+    try:
+        results = checklist.run(description, checkpoint, options.only)
+    except checklist.UnknownName as problem:
+        raise WrongUsage(problem.text) from problem
+    return Report(checklist.found(results), data={"checkpoint": checkpoint, "items": checklist.as_dict(results)},
+                  listing=lambda found, lang: checklist.render(results, lang))
 
 
 def _monitoring_arguments(add: Add) -> None:
@@ -359,6 +416,8 @@ def _targets_argument(add: Add) -> None:
 COMMANDS: Dict[str, SubCommand] = {
     "verify": SubCommand(Text("is the stack as described, and healthy?", "스택이 설명대로이고 정상인지 점검"),
                          _verify_arguments, _verify),
+    "check": SubCommand(Text("the checklist of a moment: all, each day, each week, or hours after a change",
+                             "점검 목록: 전체, 매일, 매주 또는 변경 후 시각별"), _check_arguments, _check),
     "monitoring": SubCommand(Text("targets, alert rules, contact point, webhooks: does monitoring work?",
                                   "타깃, 알림 규칙, 연락처, webhook이 제대로 동작하는지 점검"),
                              _monitoring_arguments, _monitoring),
@@ -571,11 +630,13 @@ def _bad_description(path: str, why: Text) -> WrongUsage:
 
 
 def _show(report: Report, options: argparse.Namespace) -> None:
+    _write(sys.stdout, _shown(report, options))
+
+
+def _shown(report: Report, options: argparse.Namespace) -> str:
     if options.format == "json":
-        text = findings.render_json(report.findings, command=options.command, **report.data)
-    else:
-        text = report.listing(report.findings, options.lang) + report.text.get(options.lang)
-    _write(sys.stdout, text)
+        return findings.render_json(report.findings, command=options.command, **report.data)
+    return report.listing(report.findings, options.lang) + report.text.get(options.lang)
 
 
 def _close(arguments: Sequence[str], found: Optional[List[Finding]]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import unicodedata
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Protocol, Sequence, TypeVar
 
 PASS, WARN, FAIL, UNKNOWN = "PASS", "WARN", "FAIL", "UNKNOWN"
 WORST_FIRST = (FAIL, UNKNOWN, WARN, PASS)
@@ -154,13 +154,23 @@ def with_passes(rules: Mapping[str, Rule], found: List[Finding]) -> List[Finding
                     for rule in rules.values() if rule.id not in broken]
 
 
-def worst(findings: Iterable[Finding]) -> str:
+class Judged(Protocol):
+    """A finding, or what else has a status."""
+
+    @property
+    def status(self) -> str: ...
+
+
+_Judged = TypeVar("_Judged", bound=Judged)
+
+
+def worst(findings: Iterable[Judged]) -> str:
     """The status of the whole. With no findings nothing was checked, and that is not a pass."""
     seen = {finding.status for finding in findings}
     return next((status for status in WORST_FIRST if status in seen), UNKNOWN)
 
 
-def exit_code(findings: Iterable[Finding]) -> int:
+def exit_code(findings: Iterable[Judged]) -> int:
     """0 pass (with or without warnings), 1 something failed, 3 could not tell. 2 is left to wrong usage."""
     return {FAIL: 1, UNKNOWN: 3}.get(worst(findings), 0)
 
@@ -170,7 +180,7 @@ def problems(findings: Iterable[Finding]) -> List[Finding]:
     return [finding for finding in sort(findings) if finding.status in (FAIL, UNKNOWN)]
 
 
-def sort(findings: Iterable[Finding]) -> List[Finding]:
+def sort(findings: Iterable[_Judged]) -> List[_Judged]:
     """Worst first, otherwise in the order given."""
     return sorted(findings, key=lambda finding: WORST_FIRST.index(finding.status))
 
@@ -182,7 +192,7 @@ def language(asked: Optional[str] = None, environ: Optional[Mapping[str, str]] =
     return "ko" if wish.lower().startswith("ko") else "en"
 
 
-def summary(findings: List[Finding], lang: str) -> str:
+def summary(findings: Sequence[Judged], lang: str) -> str:
     """One line: the verdict, and how many of each kind."""
     verdict = STATUS_WORDS[worst(findings)].get(lang)
     if not findings:

@@ -56,7 +56,7 @@ def description(tmp_path: Path) -> dict[str, Any]:
         "name": "coinpilot", "project": "oci", "directory": str(tmp_path / "oci"), "compose_file": "compose.yml",
         "unit": "coinpilot.service", "owner": getpass.getuser(), "state_directory": str(tmp_path / "state"),
         "log_directory": str(tmp_path / "log"), "backup_directory": str(tmp_path / "backups"), "services": {},
-        "required_keys": [],
+        "required_keys": [], "checklist": {},
         "backup": {"targets": {"postgres": {"service": "db"}, "redis": {"service": "redis"}}},
     }
 
