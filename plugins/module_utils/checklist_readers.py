@@ -88,8 +88,31 @@ def _preflight() -> Source:
     return Source(findings.table(*(rule for judge in judges for rule in judge.RULES.values())), read)
 
 
+# Readers that are made for it ----------------------------------------------------------------------------------------
+
+def _drift() -> Source:
+    from . import stack_drift
+
+    return Source(stack_drift.RULES, stack_drift.read)
+
+
+def _restarts() -> Source:
+    from . import restarts
+
+    return Source(restarts.RULES, restarts.read)
+
+
+def _activity() -> Source:
+    from . import activity
+
+    return Source(activity.RULES, activity.read)
+
+
 READERS: Dict[str, Callable[[], Source]] = {
     "stack": _stack,
+    "drift": _drift,
+    "restarts": _restarts,
+    "activity": _activity,
     "targets": _targets,
     "alerts": _alerts,
     "notification": _notification,
