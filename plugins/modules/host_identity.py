@@ -94,7 +94,14 @@ identity:
     product: {description: What its firmware says of maker and cloud; often empty., type: str, returned: success}
     container: {description: The kind of container it is; empty when it is none., type: str, returned: success}
     wsl: {description: Whether it is WSL., type: bool, returned: success}
+client:
+  description: The address from which it sees this login come. Empty with privilege escalation, and without SSH.
+  type: str
+  returned: success
+  sample: 203.0.113.7
 """
+
+import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.coinpilot.ops.plugins.module_utils import findings, identity
@@ -124,6 +131,7 @@ def main() -> None:
     if finding.status != findings.PASS:
         module.fail_json(msg=message)
     module.exit_json(changed=False, msg=message, recorded=known.status == findings.PASS,
+                     client=(os.environ.get("SSH_CONNECTION", "").split() or [""])[0].partition("%")[0],
                      identity={key: value for key, value in machine.items() if key != "errors"})
 
 
