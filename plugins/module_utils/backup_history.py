@@ -22,7 +22,7 @@ _KINDS = ("daily", "weekly")
 _NO_BACKUP = ("unfinished", "foreign")
 _KEYS = ("target", "kind", "backup", "taken_at", "size", "status", "problem")
 # 29 February comes back after eight years at the latest.
-_DAYS_BACK = 8 * 366
+_MOST_DAYS = 8 * 366
 
 
 class Backup(NamedTuple):
@@ -108,23 +108,32 @@ def trend(entries: Any) -> List[Dict[str, Any]]:
 
 def last_due(schedule: str, now: float, utc_offset: float) -> float:
     """The last time, now or before, at which cron starts what has this schedule."""
+    return max(moment for moment in _near(schedule, now, utc_offset, -1) if moment <= now)
+
+
+def next_due(schedule: str, now: float, utc_offset: float) -> float:
+    """The next time, after now, at which cron starts what has this schedule."""
+    return min(moment for moment in _near(schedule, now, utc_offset, 1) if moment > now)
+
+
+def _near(schedule: str, now: float, utc_offset: float, step: int) -> List[float]:
+    """The schedule's times on the first day, today or from here in one direction, that has one there."""
     parts = schedule.split()
     # A schedule's values as cron reads them; Sunday is 0 and 7.
     minutes, hours, days, months, weekdays = (cron.values(part, field) for part, field in zip(parts, cron.FIELDS))
     local = datetime.fromtimestamp(now + utc_offset, timezone.utc)
-    times = [(hour, minute) for hour in sorted(hours, reverse=True) for minute in sorted(minutes, reverse=True)]
-    for back in range(_DAYS_BACK + 1):
-        day = local - timedelta(days=back)
+    for away in range(_MOST_DAYS + 1):
+        day = local + timedelta(days=away * step)
         in_month = day.day in days
         in_week = not weekdays.isdisjoint({0, 7} if day.isoweekday() == 7 else {day.isoweekday()})
         # With both fields restricted cron takes either.
         either = not parts[2].startswith("*") and not parts[4].startswith("*")
         if day.month not in months or not ((in_month or in_week) if either else (in_month and in_week)):
             continue
-        for hour, minute in times:
-            moment = day.replace(hour=hour, minute=minute, second=0, microsecond=0)
-            if moment <= local:
-                return moment.timestamp() - utc_offset
+        moments = [day.replace(hour=hour, minute=minute, second=0, microsecond=0).timestamp() - utc_offset
+                   for hour in hours for minute in minutes]
+        if any((moment > now) == (step > 0) for moment in moments):
+            return moments
     raise ValueError("the schedule '%s' never comes" % schedule)
 
 

@@ -85,12 +85,14 @@ class World(NamedTuple):
 
 
 def gather(root: str, stack: str, targets: Optional[Iterable[str]] = None, name: str = "",
-           progress: Optional[Progress] = None, now: Optional[float] = None, expected: Iterable[str] = ()) -> World:
+           progress: Optional[Progress] = None, now: Optional[float] = None, expected: Iterable[str] = (),
+           contents: bool = True) -> World:
     """Reads every backup file below a root, of some targets only, or of one file's or backup's name only.
 
     ``expected`` are targets that may have no directory yet: that is no mistake, and `judge` says that it is so.
     ``progress`` is called with the bytes read, the bytes to read and a file being read, at most ten times a second
-    and at the end. Raises BackupError, before anything is read, when there is no such root, target or name.
+    and at the end. Without ``contents`` no data file is read: its bytes pass for those that its manifest names.
+    Raises BackupError, before anything is read, when there is no such root, target or name.
     """
     started = time.monotonic()
     now = time.time() if now is None else now
@@ -106,12 +108,14 @@ def gather(root: str, stack: str, targets: Optional[Iterable[str]] = None, name:
                    for directory in _directories(root, target, found.get(target), name)]
     if name and not any(seen.checked for directory in directories for seen in directory.seen):
         raise BackupError("unknown-name", name=shown(name), path=shlex.quote(shown(root)))
-    jobs = _jobs(root, directories)
+    jobs = _jobs(root, directories, contents)
     read = _Reading(jobs).run(progress)
     sizes = [answer.size for job, answer in zip(jobs, read) if job.limit is None and not answer.error]
     answers = {job.inode: answer for job, answer in zip(jobs, read)}
     directories = [directory._replace(seen=[_with_answer(seen, answers.get(seen.inode)) for seen in directory.seen])
                    for directory in directories]
+    if not contents:
+        directories = [directory._replace(seen=_as_recorded(directory.seen)) for directory in directories]
     return World(root, stack, now, directories, len(sizes), sum(sizes), time.monotonic() - started)
 
 
@@ -221,7 +225,7 @@ class _Answer(NamedTuple):
     error: str = ""
 
 
-def _jobs(root: str, directories: Sequence[Directory]) -> List[_Job]:
+def _jobs(root: str, directories: Sequence[Directory], contents: bool) -> List[_Job]:
     """What to read, each file once; the largest first, so that no thread is left alone with one at the end."""
     jobs: Dict[Tuple[int, int], _Job] = {}
     for directory in directories:
@@ -237,7 +241,7 @@ def _jobs(root: str, directories: Sequence[Directory]) -> List[_Job]:
                 jobs[seen.inode] = _Job(path, seen.size, seen.inode, _SIDECAR_LIMIT)
             elif is_manifest(seen.name):
                 jobs[seen.inode] = _Job(path, seen.size, seen.inode, _MANIFEST_LIMIT)
-            elif seen.checked and is_data(seen.name, names):
+            elif contents and seen.checked and is_data(seen.name, names):
                 jobs[seen.inode] = _Job(path, seen.size, seen.inode, None)
     return sorted(jobs.values(), key=lambda job: -job.size)
 
@@ -346,6 +350,12 @@ def _with_answer(seen: Seen, answer: Optional[_Answer]) -> Seen:
         return seen
     return seen._replace(size=answer.size, sha256=answer.sha256, text=answer.text, manifest=answer.manifest,
                          error=answer.error)
+
+
+def _as_recorded(found: Sequence[Seen]) -> List[Seen]:
+    """Files whose bytes were not read, with the SHA-256 that their manifests give."""
+    said = {file["name"]: file["sha256"].lower() for seen in found if seen.manifest for file in seen.manifest["files"]}
+    return [seen if seen.sha256 else seen._replace(sha256=said.get(seen.name, "")) for seen in found]
 
 
 def parse_partial(filename: str) -> Optional[backup_store.FileName]:

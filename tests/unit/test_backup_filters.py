@@ -93,6 +93,19 @@ def test_last_due(schedule: str, now: float, expected: float) -> None:
     assert backup_history.last_due(schedule, now, SEOUL) == expected
 
 
+@pytest.mark.parametrize(("schedule", "now", "expected"), [
+    ("5 3 * * *", at(2026, 11, 23, 3, 5), at(2026, 11, 24, 3, 5)),
+    ("5 3 * * *", at(2026, 11, 23, 3, 4), at(2026, 11, 23, 3, 5)),
+    ("*/15 * * * *", at(2026, 11, 23, 9, 44), at(2026, 11, 23, 9, 45)),
+    ("30 22,23 * * *", at(2026, 11, 23, 23, 0), at(2026, 11, 23, 23, 30)),
+    ("35 4 * * 0", NOW, at(2026, 11, 29, 4, 35)),
+    ("0 0 31 * *", NOW, at(2026, 12, 31, 0, 0)),
+    ("0 0 29 2 *", NOW, at(2028, 2, 29, 0, 0)),
+])
+def test_next_due(schedule: str, now: float, expected: float) -> None:
+    assert backup_history.next_due(schedule, now, SEOUL) == expected
+
+
 def test_too_old() -> None:
     entries = [*YESTERDAY, TODAY[0], entry(at(2026, 11, 1), "n8n", status="FAIL", problem="altered"),
                {**TODAY[1], "status": "FAIL", "problem": "empty"}]
