@@ -33,8 +33,8 @@ def read(description: Mapping[str, Any]) -> Optional[Good]:
     if text is None:
         return None
     state = json.loads(text)
-    try:
-        return Good(state["compose"], state["env"], dict(state["images"]))
-    except (TypeError, KeyError) as problem:
+    kinds = {"compose": str, "env": str, "images": dict}
+    if not isinstance(state, dict) or not all(isinstance(state.get(key), kind) for key, kind in kinds.items()):
         # What it holds is secret: no part of it goes into the message.
-        raise ValueError("it is not what a deploy writes") from problem
+        raise ValueError("it is not what a deploy writes")
+    return Good(state["compose"], state["env"], state["images"])

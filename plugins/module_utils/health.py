@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 PENDING, HEALTHY, FAILED = "pending", "healthy", "failed"
+
+_HASH, _NUMBER = "com.docker.compose.config-hash", "com.docker.compose.container-number"
 
 # Crashes of a container since the deploy began that are called a crash loop. One may be a race at start.
 CRASH_LOOP = 2
@@ -48,13 +50,23 @@ def condition(container: Optional[Mapping[str, Any]]) -> Condition:
 
 
 def by_service(containers: Sequence[Mapping[str, Any]]) -> Dict[str, Mapping[str, Any]]:
-    """service -> its container, by the labels that Compose sets."""
+    """service -> its container, by the labels that Compose sets; of several, the first that Compose made."""
     labelled = {}
-    for container in containers:
+    for container in sorted(containers, key=_rank):
         labels = container["Config"].get("Labels") or {}
         if labels.get("com.docker.compose.oneoff") != "True":
             labelled[labels.get("com.docker.compose.service", container["Name"].lstrip("/"))] = container
     return labelled
+
+
+def made_by_compose(container: Mapping[str, Any]) -> bool:
+    """False for one that was run by hand: an image that Compose has built hands its other labels on."""
+    return _HASH in (container["Config"].get("Labels") or {})
+
+
+def _rank(container: Mapping[str, Any]) -> Tuple[bool, int]:
+    number = (container["Config"].get("Labels") or {}).get(_NUMBER, "")
+    return made_by_compose(container), -int(number) if number.isdecimal() else 0
 
 
 def crashes(now: Condition, before: Optional[Condition]) -> int:

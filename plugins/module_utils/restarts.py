@@ -193,14 +193,14 @@ def _judge_service(world: World, context: Context, name: str, container: str, no
         return rule.finding("steady", name, **values)
     if before is None:
         # Whether it is the first start of a container that was wanted, nobody can tell.
-        return rule.finding("steady" if _is_first_start(world, now, started) else "restarted", name, **values)
+        return rule.finding("steady" if _is_first_start(world, now) else "restarted", name, **values)
     return rule.finding("restarted" if before.container_id == now.container_id else "replaced", name, **values)
 
 
-def _is_first_start(world: World, now: health.Condition, started: float) -> bool:
-    created = next((moment(container.get("Created")) for container in world.containers
-                    if container["Id"] == now.container_id), None)
-    return created is not None and started - created < _STARTING
+def _is_first_start(world: World, now: health.Condition) -> bool:
+    # Docker writes its zero time for the end of what has never ended.
+    return any(container["Id"] == now.container_id and moment(container["State"].get("FinishedAt")) is None
+               for container in world.containers)
 
 
 def _times(count: int, before: Optional[health.Condition], now: health.Condition) -> Text:

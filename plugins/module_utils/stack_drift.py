@@ -20,6 +20,7 @@ from .engine import Engine, EngineError
 from .findings import FAIL, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, table
 
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
+_HASH = "com.docker.compose.config-hash"
 _DIRECTORY, _ONEOFF = "com.docker.compose.project.working_dir", "com.docker.compose.oneoff"
 _KEY = re.compile(r"[A-Z][A-Z_]{1,40}\Z")
 _DEPLOY = Text("deploy again: ansible-playbook site.yml", "다시 배포하세요: ansible-playbook site.yml")
@@ -72,8 +73,8 @@ RULES = table(
                                "{service}의 `docker compose run`이 남긴 것"), _REMOVE),
     }, _DOCKER),
     Rule("foreign-container", Text("foreign container", "외부 컨테이너"),
-         Text("no container of another project uses what is the stack's",
-              "다른 프로젝트의 컨테이너가 스택의 자원을 쓰지 않음"), {
+         Text("no container beside the stack uses what is the stack's",
+              "스택 밖의 컨테이너가 스택의 자원을 쓰지 않음"), {
         "project": Case(FAIL, Text("was started from {directory} as project '{project}': it has volumes of its own, "
                                    "which are empty",
                                    "{directory}에서 '{project}' 프로젝트로 시작됨. 별도의 빈 볼륨을 사용함"),
@@ -86,6 +87,8 @@ RULES = table(
                                 "스택의 컨테이너 이름이지만 스택에 속하지 않음"),
                      Text("docker rename {subject} {subject}-old, then: ansible-playbook site.yml",
                           "docker rename {subject} {subject}-old 실행 후: ansible-playbook site.yml")),
+        "by-hand": Case(WARN, Text("was run by hand from an image of the stack",
+                                   "스택의 이미지로 직접 실행한 컨테이너"), _REMOVE),
         "network": Case(WARN, Text("is in the stack's network {network} and reaches the database there",
                                    "스택의 네트워크 {network}에 있어 데이터베이스에 접근할 수 있음"), _REMOVE),
     }, _DOCKER),
@@ -134,7 +137,8 @@ def gather(description: Mapping[str, Any], engine: Engine) -> World:
         listed = engine.get("/containers/json", all="1")
         return world._replace(
             containers=containers, images={name: engine.image_id(name) for name in references},
-            others=[entry for entry in listed if _labels(entry).get(_PROJECT) != description["project"]])
+            others=[entry for entry in listed
+                    if _labels(entry).get(_PROJECT) != description["project"] or _HASH not in _labels(entry)])
     except (EngineError, ValueError, KeyError, TypeError) as problem:
         errors["containers"] = str(problem)
         return world
@@ -207,6 +211,8 @@ def _judge_names(world: World, description: Mapping[str, Any]) -> Iterator[Findi
     by_service: Dict[str, List[str]] = {}
     for container in world.containers:
         name, service = _name(container["Name"]), _labels(container).get(_SERVICE, "")
+        if not health.made_by_compose(container):
+            continue
         if _labels(container).get(_ONEOFF) == "True":
             yield RULES["extra-container"].finding("run", name, service=service)
         elif service in description["services"]:
@@ -232,8 +238,11 @@ def _judge_foreign(world: World, description: Mapping[str, Any]) -> Iterator[Fin
             continue
         used = sorted(volumes & {mount.get("Name") for mount in other.get("Mounts") or ()})
         reached = sorted(networks & set(_networks(other)))
-        for case, holds in (("volume", used), ("project", labels.get(_DIRECTORY) == description["directory"]),
-                            ("name", name in own_names), ("network", reached)):
+        for case, holds in (("volume", used), ("project", labels.get(_DIRECTORY) == description["directory"]
+                                              and labels.get(_PROJECT) != description["project"]),
+                            ("name", name in own_names), ("network", reached),
+                            ("by-hand", labels.get(_PROJECT) == description["project"]
+                                        and labels.get(_SERVICE) in description["services"])):
             if holds:
                 yield RULES["foreign-container"].finding(
                     case, name, volume=", ".join(used), network=", ".join(reached), unit=description["unit"],

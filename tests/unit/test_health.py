@@ -93,3 +93,14 @@ def test_one_off_containers_are_not_the_service() -> None:
     one_off = container("exited")
     one_off["Config"]["Labels"]["com.docker.compose.oneoff"] = "True"
     assert health.by_service([one_off]) == {}
+
+
+def test_a_container_that_was_run_by_hand_does_not_stand_for_the_service() -> None:
+    def made(name: str, **labels: str) -> dict[str, Any]:
+        labels = {"com.docker.compose." + key.replace("_", "-"): value for key, value in labels.items()}
+        return {"Id": name, "Name": name, "Config": {"Labels": {"com.docker.compose.service": "bot", **labels}}}
+
+    shown = [made("second", config_hash="h", container_number="2"),
+             made("first", config_hash="h", container_number="1"), made("by-hand")]
+    assert health.by_service(shown)["bot"]["Id"] == health.by_service(shown[::-1])["bot"]["Id"] == "first"
+    assert health.by_service(shown[2:])["bot"]["Id"] == "by-hand"
