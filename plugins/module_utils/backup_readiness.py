@@ -19,10 +19,13 @@ from .cron_state import due_times, first_line, shown
 from .findings import FAIL, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, size_text, table
 from .moments import span
 
-# ``bytes`` are read at most, of the newest backups together: the rest is for coinpilot-ops checksum.
-DEFAULTS: Mapping[str, Any] = {"grace_hours": backup_history.GRACE_HOURS, "bytes": 64 << 20}
+# ``bytes`` are read at most, of the newest backups together: the rest is for coinpilot-ops checksum. ``growth`` is in
+# percent.
+DEFAULTS: Mapping[str, Any] = {"grace_hours": backup_history.GRACE_HOURS, "bytes": 64 << 20,
+                                "growth": 100}
 # A day after a deploy there is no night to wait for: a backup takes no longer than this.
 _GRACE_AFTER_DEPLOY = 0.25
+_DAY, _DAYS = 86400, 7
 
 _TAKE = Text("take one now: sudo coinpilot-ops backup {subject}; it says what is wrong",
              "지금 백업하세요: sudo coinpilot-ops backup {subject}. 문제가 무엇인지 표시됩니다")
@@ -69,8 +72,28 @@ RULES = table(
                       _REHEARSE),
         "schedule": _SCHEDULE,
     }),
+    Rule("backup-trend", Text("backups of the last days", "최근 백업 추세"),
+         Text("one for each day that has one due, and growth of at most {most} % in a week",
+              "예정된 날마다 하나씩, 주간 증가 {most}% 이하"), {
+        "steady": Case(PASS, Text("{count} of {expected} days, {growth} % against the week before",
+                                  "{expected}일 중 {count}일, 지난주 대비 {growth}%")),
+        "counted": Case(PASS, Text("{count} of {expected} days", "{expected}일 중 {count}일")),
+        "new": Case(PASS, Text("none was due yet", "아직 예정된 백업이 없었음")),
+        "gaps": Case(WARN, Text("{count} of {expected} days: none on {missing}",
+                                "{expected}일 중 {count}일: {missing}에 없음"),
+                     Text("see what cron did then: sudo journalctl -t {stack}-backup --since -7days; "
+                          "less {log}",
+                          "당시 기록을 확인하세요: sudo journalctl -t {stack}-backup --since -7days; less {log}")),
+        "grows": Case(WARN, Text("{growth} % against the week before", "지난주 대비 {growth}%"),
+                      Text("find out what grows, and whether the disk will do: sudo coinpilot-ops backups {subject}; "
+                           "df -h {directory}",
+                           "무엇이 늘었는지, 디스크가 충분한지 확인하세요: sudo coinpilot-ops backups {subject}; "
+                           "df -h {directory}")),
+        "schedule": _SCHEDULE,
+    }),
     Rule("backup-copy", Text("off-site", "외부 사본:"),
          Text("done well since the schedule's last time", "마지막 예정 시각 이후에 성공"), {
+        "off": Case(PASS, Text("no copy elsewhere is set up", "외부 사본을 설정하지 않음")),
         "done": Case(PASS, Text("{at}", "{at}")),
         "waiting": Case(PASS, Text("not yet; due at {next}", "아직 없음. 예정: {next}")),
         "failed": Case(FAIL, Text("failed at {at}: {what}", "{at} 실패: {what}"), _COPY),
@@ -175,6 +198,7 @@ def judge(world: World, description: Mapping[str, Any], now: float, options: Map
         else:
             found.append(_judge_newest(name, settings["schedule"], target, world, now, options, armed_at))
             found += _judge_bytes(name, target)
+            found.append(_judge_trend(name, settings["schedule"], target, world, now, options, description))
         found += target.damage
         found.append(_judge_rehearsal(name, description["backup"]["rehearsal"]["schedule"], target.state, world, now,
                                       options))
@@ -202,6 +226,41 @@ def _judge_newest(name: str, schedule: str, target: Target, world: World, now: f
     if armed_at is not None and good.taken_at < armed_at:
         return rule.finding("before-deploy" if due > armed_at else "before-deploy-waiting", name, **values)
     return rule.finding("late" if missed else "fresh", name, **values)
+
+
+def _judge_trend(name: str, schedule: str, target: Target, world: World, now: float, options: Mapping[str, Any],
+                 description: Mapping[str, Any]) -> Finding:
+    rule, entries = RULES["backup-trend"], _entries(name, target)
+    # Of a day that is further back retention has kept none.
+    begin = max(now - min(_DAYS, description["backup"]["keep"]["daily"]) * _DAY, world.written_at)
+    try:
+        expected = set(_due_days(schedule, begin, now - options["grace_hours"] * 3600, world.utc_offset))
+        weeks = [row for row in backup_history.trend(entries) if row["growth"] is not None]
+    except ValueError:
+        return rule.finding("schedule", name, schedule=schedule, most=options["growth"])
+    there = {_day(entry["taken_at"], world.utc_offset) for entry in entries if entry["status"] == PASS}
+    missing = sorted(expected - there)
+    growth = round(weeks[-1]["growth"]) if weeks else None
+    case = ("gaps" if missing else "grows" if growth is not None and growth > options["growth"] else
+            "new" if not expected else "counted" if growth is None else "steady")
+    return rule.finding(case, name, count=len(expected & there), expected=len(expected), missing=", ".join(missing),
+                        growth="%+d" % (growth or 0), most=options["growth"], stack=description["name"],
+                        directory=description["backup_directory"],
+                        log=os.path.join(description["log_directory"], name + "-backup.log"))
+
+
+def _due_days(schedule: str, begin: float, end: float, utc_offset: float) -> Iterator[str]:
+    """The days, by the host's clock, with a time of a schedule between two moments."""
+    due, _following = due_times(schedule, end, utc_offset, 0)
+    while due > begin:
+        yield _day(due, utc_offset)
+        # The last one of an earlier day: those of the same day add nothing.
+        midnight = due - (due + utc_offset) % _DAY
+        due = backup_history.last_due(schedule, midnight - 1, utc_offset)
+
+
+def _day(moment: float, utc_offset: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(moment + utc_offset))
 
 
 def _entries(name: str, target: Target) -> List[Dict[str, Any]]:
@@ -244,6 +303,8 @@ def _judge_rehearsal(name: str, schedule: str, state: Mapping[str, Any], world: 
 def _judge_elsewhere(settings: Mapping[str, Any], world: World, now: float,
                      options: Mapping[str, Any]) -> Iterator[Finding]:
     rule = RULES["backup-copy"]
+    if not settings:
+        yield rule.finding("off")
     for job, key in (("copy", "schedule"), ("check", "check_schedule")) if settings else ():
         try:
             due, following = due_times(settings[key], now, world.utc_offset, options["grace_hours"])
