@@ -55,6 +55,8 @@ MESSAGES = {
                        "--name은 대상 하나와 함께 쓰세요: coinpilot-ops restore-rehearsal 대상 --name 이름"),
     "one-env": Text("name the .env once: coinpilot-ops preflight ENV_FILE",
                     ".env 파일은 한 번만 지정하세요: coinpilot-ops preflight ENV_FILE"),
+    "reason": Text("say what was changed: coinpilot-ops watch arm --reason TEXT; --reason goes with 'arm' only",
+                   "무엇을 바꾸었는지 쓰세요: coinpilot-ops watch arm --reason 내용. --reason은 'arm'에만 씁니다"),
     "confirm": Text("To go on, type this host's name", "계속하려면 이 호스트의 이름을 입력하세요"),
     "output": Text("{path} cannot be written: {error}", "{path}에 쓸 수 없습니다: {error}"),
     "output-kind": Text("{path} is no plain file: name another one for --output",
@@ -111,17 +113,20 @@ class SubCommand(NamedTuple):
 
 def _verify_arguments(add: Add) -> None:
     add("--record", action="store_true",
-        help=Text("leave the result for Prometheus, as the daily timer does",
-                  "매일 타이머처럼 결과를 Prometheus용으로 기록"))
+        help=Text("leave the result for Prometheus and in the history, as the daily timer does",
+                  "매일 타이머처럼 결과를 Prometheus용으로, 또 이력에 기록"))
     _only_argument(add)
 
 
 def _verify(options: argparse.Namespace, description: Description) -> Report:
-    from . import verify_metrics
+    from . import verify_metrics, watch
 
+    begin = time.time()
     report = _checked(options, description, "daily")
     if options.record:
-        unwritten = verify_metrics.write(description, report.findings, time.time())
+        entry = watch.entry("daily", report.findings, {item["id"]: item["status"] for item in report.data["items"]},
+                            begin, time.time() - begin)
+        unwritten = verify_metrics.write(description, report.findings, begin) + watch.record(description, entry)
         said = Text(*("".join(finding.line(lang) + "\n" for finding in unwritten) for lang in findings.LANGUAGES))
         report = report._replace(findings=report.findings + unwritten, text=said)
     return report
@@ -176,6 +181,41 @@ def _checked(options: argparse.Namespace, description: Description, checkpoint: 
         raise WrongUsage(problem.text) from problem
     return Report(checklist.found(results), data={"checkpoint": checkpoint, "items": checklist.as_dict(results)},
                   listing=lambda found, lang: checklist.render(results, lang))
+
+
+def _nothing(add: Add) -> None:
+    """For a sub-command with no arguments of its own."""
+
+
+def _status(options: argparse.Namespace, description: Description) -> Report:
+    from . import watch_status
+
+    now = time.time()
+    world = watch_status.gather(description, now)
+    for problem in world.problems:
+        if problem.id == "watch-history":
+            raise WrongUsage(Text(problem.line("en"), problem.line("ko")))
+    return Report(watch_status.judge(world, description, now), listing=watch_status.render)
+
+
+def _watch_arguments(add: Add) -> None:
+    add("action", choices=("arm", "run"), metavar="ACTION",
+        help=Text("arm: begin the 24 hours now; run: run what is due, as the timer does",
+                  "arm 24시간 감시를 지금 시작, run 타이머처럼 예정된 점검 실행"))
+    add("--reason", metavar="TEXT", default="",
+        help=Text("arm: what was changed", "arm: 무엇을 바꾸었는지"))
+
+
+def _watch(options: argparse.Namespace, description: Description) -> Report:
+    from . import watch, watch_run
+
+    if (options.action == "arm") != bool(options.reason.strip()):
+        raise WrongUsage(MESSAGES["reason"])
+    if options.action == "arm":
+        return Report([watch.arm_by_hand(description, options.reason)])
+    found = watch_run.run(description)
+    # The timer calls each minute: where there is nothing to say, the journal is spared.
+    return Report(found or [watch_run.nothing_due()], listing=render_text if found else lambda _found, _lang: "")
 
 
 def _monitoring_arguments(add: Add) -> None:
@@ -418,6 +458,9 @@ COMMANDS: Dict[str, SubCommand] = {
                          _verify_arguments, _verify),
     "check": SubCommand(Text("the checklist of a moment: all, each day, each week, or hours after a change",
                              "점검 목록: 전체, 매일, 매주 또는 변경 후 시각별"), _check_arguments, _check),
+    "status": SubCommand(Text("how things stand: the 24-hour watch, the daily verification, the backups",
+                              "현재 상태: 24시간 감시, 일일 점검, 백업"), _nothing, _status),
+    "watch": SubCommand(Text("the 24-hour watch after a change", "변경 후 24시간 감시"), _watch_arguments, _watch),
     "monitoring": SubCommand(Text("targets, alert rules, contact point, webhooks: does monitoring work?",
                                   "타깃, 알림 규칙, 연락처, webhook이 제대로 동작하는지 점검"),
                              _monitoring_arguments, _monitoring),

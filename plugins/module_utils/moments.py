@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import calendar
+import datetime
 import re
+import zoneinfo
 from typing import Any, Optional
 
 from .findings import Text
@@ -39,6 +41,15 @@ def seconds(text: Any) -> Optional[float]:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def clock(at: float, timezone: str) -> str:
+    """A moment as the clock of a time zone shows it, with the zone: 2026-11-23 07:00 KST. UTC where it is unknown."""
+    try:
+        zone: datetime.tzinfo = zoneinfo.ZoneInfo(timezone)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        zone = datetime.timezone.utc
+    return datetime.datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M %Z")
 
 
 def span(length: float) -> Text:

@@ -18,7 +18,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Opt
 
 from . import dotenv, files, health
 from .compose import release_key
-from .engine import Engine
+from .engine import Engine, EngineError
 from .findings import FAIL, PASS, UNKNOWN, WARN, WORST_FIRST, Case, Finding, Rule, Text, sort, table, worst
 
 HOUR, DAY = 3600.0, 86400.0
@@ -37,6 +37,7 @@ Armed = Dict[str, Any]
 
 # Seconds since 1970 are less; NaN is not.
 _LARGEST = 1e12
+_LONGEST_REASON = 200
 
 # What a change says of itself.
 DEPLOYED = Text("deploy of release {release}: restarted {services}", "릴리스 {release} 배포: {services} 재시작")
@@ -117,6 +118,19 @@ def arm(description: Description, reason: Text, engine: Engine, now: Optional[fl
             files.write(files.File(pending_path(description), "{}\n", 0o600))
         files.write(files.File(armed_path(description), _dumped(made), 0o600))
     return made
+
+
+def arm_by_hand(description: Description, words: str) -> Finding:
+    """The same for a person, whose words are the reason."""
+    words = " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())[:_LONGEST_REASON]
+    try:
+        made = arm(description, Text(words, words), Engine())
+    except EngineError as problem:
+        return RULES["watch-armed"].finding("no-engine", error=problem)
+    except OSError as problem:
+        return RULES["watch-armed"].finding("unwritten", path=directory(description), error=_said(problem),
+                                            directory=description["state_directory"])
+    return RULES["watch-armed"].finding("armed", reason=Text(**made["reason"]))
 
 
 def armed(description: Description) -> Optional[Armed]:
@@ -311,11 +325,11 @@ def _append_text(path: str, text: str) -> None:
 # Small parts ---------------------------------------------------------------------------------------------------------
 
 @contextlib.contextmanager
-def locked(description: Description) -> Iterator[None]:
-    """One writer at a time; nobody holds it for long."""
+def locked(description: Description, name: str = "lock") -> Iterator[None]:
+    """One writer at a time; nobody holds it for long. A turn of the watch has a lock of its own."""
     where = directory(description)
     files.make_directory(where, 0o700)
-    with open(os.path.join(where, "lock"), "a", encoding="ascii") as stream:
+    with open(os.path.join(where, name), "a", encoding="ascii") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
