@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ DESCRIPTION = {"project": "oci", "services": {"bot": {"container": "coinpilot-bo
 
 
 def ago(seconds: float) -> str:
-    return datetime.fromtimestamp(NOW - seconds, UTC).isoformat().replace("+00:00", "Z")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(NOW - seconds))
 
 
 def container(started: float = LONG_AGO, restarts: int = 0, created: float = LONG_AGO, identity: str = "b1",

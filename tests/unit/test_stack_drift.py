@@ -24,11 +24,11 @@ TEXTS = {COMPOSE: "services:\n  bot: {}\n", ENV: "# ours\nA=1\nTOKEN=hunter2\n"}
 GOOD = Good(TEXTS[COMPOSE], TEXTS[ENV], {BOT: "sha256:b", DB: "sha256:d"})
 
 
-def labelled(service: str, project: str = "oci", number: int = 1, **labels: str) -> dict[str, str]:
-    made = {"com.docker.compose.project": project, "com.docker.compose.service": service,
+def labelled(service: str, project: str = "oci", number: int = 1, oneoff: str = "False",
+             directory: str = DIRECTORY) -> dict[str, str]:
+    return {"com.docker.compose.project": project, "com.docker.compose.service": service,
             "com.docker.compose.config-hash": "h", "com.docker.compose.container-number": str(number),
-            "com.docker.compose.oneoff": "False", "com.docker.compose.project.working_dir": DIRECTORY}
-    return {**made, **{"com.docker.compose." + key: value for key, value in labels.items()}}
+            "com.docker.compose.oneoff": oneoff, "com.docker.compose.project.working_dir": directory}
 
 
 def container(service: str, name: str = "", image: str = BOT, image_id: str = "sha256:b",
@@ -82,7 +82,7 @@ def wrong(found: list[findings.Finding]) -> set[tuple[str, str, str]]:
     ({"containers": [*CONTAINERS, container("bot", name="oci-bot-run-1", oneoff="True")]},
      {("extra-container", "oci-bot-run-1", findings.WARN)}),
     # Others.
-    ({"others": [other("theirs", labelled("web", project="shop", **{"project.working_dir": "/srv/shop"}))]}, set()),
+    ({"others": [other("theirs", labelled("web", "shop", directory="/srv/shop"))]}, set()),
     ({"others": [other("theirs", None, network="bridge")]}, set()),
     ({"others": [other("coinpilot-bot-1", labelled("bot", project="coinpilot"))]},
      {("foreign-container", "coinpilot-bot-1", findings.FAIL)}),
