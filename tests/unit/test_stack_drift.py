@@ -121,7 +121,8 @@ class Silent(Engine):
         super().__init__("/nowhere/docker.sock")
 
 
-@pytest.mark.parametrize("damaged", ["", "{", "[]", '{"compose": "", "env": 1, "images": {}}', '{"env": "TOKEN=hunter2"'])
+@pytest.mark.parametrize("damaged", ["", "{", "[]", '{"compose": "", "env": 1, "images": {}}',
+                                     '{"env": "TOKEN=hunter2"'])
 def test_what_cannot_be_read_is_unknown_and_shows_nothing(tmp_path: Path, damaged: str) -> None:
     description = {**DESCRIPTION, "directory": str(tmp_path), "state_directory": str(tmp_path)}
     path = Path(deploy_state.path(description))
