@@ -35,6 +35,8 @@ RULES = table(
                                 "{name}: {key} 값이 잘못되었습니다. 필요한 값: {kind}. 지금 값: {value}")),
         "rule": Case(FAIL, Text("{name}: the reader {read} has no rule '{rule}'; it has: {known}",
                                 "{name}: {read}에는 '{rule}' 규칙이 없습니다. 있는 규칙: {known}")),
+        "option": Case(FAIL, Text("{name}: the reader {read} has no option '{option}'; it has: {known}",
+                                  "{name}: {read}에는 '{option}' 옵션이 없습니다. 있는 옵션: {known}")),
         "service": Case(FAIL, Text("{name}: needs names '{service}', which is no service; services: {known}",
                                    "{name}: needs에 쓴 '{service}' 서비스가 없습니다. 있는 서비스: {known}")),
     }),
@@ -131,13 +133,14 @@ def _shape_problems(variable: str, name: Any, item: Any) -> List[Finding]:
 
 def _reference_problems(items: Mapping[str, Any], overrides: Mapping[str, Any],
                         services: Mapping[str, Any]) -> List[Finding]:
-    """Rules that the reader does not have, and services of an override that the stack does not have."""
+    """Rules and options that the reader does not have, and services of an override that the stack does not have."""
     found: List[Finding] = []
     for name, item in _merged(items, overrides).items():
         variable = OVERRIDES_VARIABLE if name in overrides else ITEMS_VARIABLE
-        rules = readers.rules(item["read"])
-        found += [_finding("rule", variable, name=name, read=item["read"], rule=_one_line(rule),
-                           known=", ".join(rules)) for rule in item.get("rules", ()) if rule not in rules]
+        source = readers.READERS[item["read"]]()
+        for key, known in (("rule", source.rules), ("option", source.options)):
+            found += [_finding(key, variable, name=name, read=item["read"], known=", ".join(known) or "-",
+                               **{key: _one_line(given)}) for given in item.get(key + "s", ()) if given not in known]
     for name, change in overrides.items():
         found += [_finding("service", OVERRIDES_VARIABLE, name=name, service=_one_line(service),
                            known=", ".join(services)) for service in change.get("needs", ()) if service not in services]

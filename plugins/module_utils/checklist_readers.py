@@ -16,15 +16,11 @@ Options = Mapping[str, Any]
 
 
 class Source(NamedTuple):
-    """A reader, and all that it can find."""
+    """A reader, all that it can find, and the options that an item may give it, with what holds otherwise."""
 
     rules: Mapping[str, Rule]
     read: Reader
-
-
-def rules(name: str) -> Mapping[str, Rule]:
-    """The rules of the reader of this name."""
-    return READERS[name]().rules
+    options: Options = {}
 
 
 # Checks that have a life of their own --------------------------------------------------------------------------------
@@ -105,7 +101,25 @@ def _restarts() -> Source:
 def _activity() -> Source:
     from . import activity
 
-    return Source(activity.RULES, activity.read)
+    return Source(activity.RULES, activity.read, {"only": None})
+
+
+def _host() -> Source:
+    from . import host_state
+
+    return Source(host_state.RULES, host_state.read, host_state.DEFAULTS)
+
+
+def _cron() -> Source:
+    from . import cron_state
+
+    return Source(cron_state.RULES, cron_state.read, cron_state.DEFAULTS)
+
+
+def _backups() -> Source:
+    from . import backup_readiness
+
+    return Source(backup_readiness.RULES, backup_readiness.read, backup_readiness.DEFAULTS)
 
 
 READERS: Dict[str, Callable[[], Source]] = {
@@ -113,6 +127,9 @@ READERS: Dict[str, Callable[[], Source]] = {
     "drift": _drift,
     "restarts": _restarts,
     "activity": _activity,
+    "host": _host,
+    "cron": _cron,
+    "backups": _backups,
     "targets": _targets,
     "alerts": _alerts,
     "notification": _notification,

@@ -64,9 +64,9 @@ def test_every_rule_of_every_reader_belongs_to_an_item() -> None:
     """Or nobody would see what it finds."""
     told: dict[str, set[str]] = {name: set() for name in checklist_readers.READERS}
     for each in ITEMS.values():
-        told[each["read"]] |= set(each.get("rules") or checklist_readers.rules(each["read"]))
-    assert {name: sorted(set(checklist_readers.rules(name)) - ids) for name, ids in told.items()
-            if set(checklist_readers.rules(name)) - ids} == {}
+        told[each["read"]] |= set(each.get("rules") or checklist_readers.READERS[each["read"]]().rules)
+    assert {name: sorted(set(checklist_readers.READERS[name]().rules) - ids) for name, ids in told.items()
+            if set(checklist_readers.READERS[name]().rules) - ids} == {}
 
 
 def test_every_service_that_is_needed_is_there() -> None:
@@ -95,8 +95,9 @@ def test_what_an_installation_may_change(overrides: dict[str, Any]) -> None:
 
 
 def test_options_are_merged_one_by_one() -> None:
-    merged = checklist_items.merge({"a": item("stack", options={"x": 1, "y": 2})}, {"a": {"options": {"y": 3}}}, {})
-    assert merged["a"]["options"] == {"x": 1, "y": 3}
+    merged = checklist_items.merge({"a": item("host", options={"load": 1, "disk_low": 2})},
+                                   {"a": {"options": {"load": 3}}}, {})
+    assert merged["a"]["options"] == {"load": 3, "disk_low": 2}
 
 
 def test_an_item_without_its_service_is_left_out() -> None:
@@ -117,6 +118,8 @@ def test_an_item_without_its_service_is_left_out() -> None:
     ({"webhooks": {"title": {"en": "Hooks"}}}, "webhooks: title must be one line each in en and ko; it is dict"),
     ({"webhooks": {"read": "nobody"}}, "webhooks: read must be one of stack, "),
     ({"webhooks": {"rules": ["unit"]}}, "webhooks: the reader webhooks has no rule 'unit'; it has: n8n"),
+    ({"disk": {"options": {"disc_least": 5}}}, "disk: the reader host has no option 'disc_least'; it has: disk_least"),
+    ({"webhooks": {"options": {"x": 5}}}, "webhooks: the reader webhooks has no option 'x'; it has: -"),
     ({"webhooks": {"needs": ["nobody"]}}, "webhooks: needs names 'nobody', which is no service; services: db, "),
     ({"webhooks": {"options": ["x"]}}, "webhooks: options must be keys and values; it is list"),
     ({"mine": {"at": ["daily"]}}, "no item mine to change, and for an item of its own it misses: title, advice"),

@@ -1,0 +1,37 @@
+"""The documentation of the checklist is what the variables say."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from ansible_collections.coinpilot.ops.plugins.module_utils import checklist_items
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("checklist_tool", CHECKOUT / "tools" / "checklist.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_documents_are_as_the_variables_say(tool: ModuleType) -> None:
+    for lang, name in tool.FILES.items():
+        assert (CHECKOUT / name).read_text(encoding="utf-8") == tool.document(lang), "run tools/checklist.py"
+
+
+def test_the_example_in_them_can_be_used(tool: ModuleType) -> None:
+    for lang in tool.FILES:
+        shown = yaml.safe_load(tool.document(lang).partition("```yaml\n")[2].partition("```")[0])
+        assert checklist_items.problems(tool.items(), shown["stack_checklist_overrides"], {}) == []
+
+
+def test_every_item_is_in_them(tool: ModuleType) -> None:
+    assert tuple(tool.TITLES) == checklist_items.SELECTIONS
