@@ -13,7 +13,7 @@ import os
 import time
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from . import container, dotenv, files, http_json, n8n_cli, n8n_credentials, n8n_database, n8n_owner
+from . import container, dotenv, files, http_json, n8n_cli, n8n_credentials, n8n_database, n8n_owner, watch
 from . import n8n_workflow_compare as compare
 from . import n8n_workflow_files as workflow_files
 from .backup_errors import BackupError
@@ -300,6 +300,8 @@ class Work:
             self._wait_for_webhooks(made)
         self._remember(made)
         found += [finding for decision in made.decisions for finding in self._outcome(decision)]
+        if made.changes():
+            watch.arm(self.description, watch.WORKFLOWS, self.engine)
 
     def _restart(self) -> None:
         Engine(self.engine.path, _STOP_PATIENCE).request("POST", "/containers/%s/restart" % self.service.id)

@@ -446,6 +446,10 @@ class FakeN8n:
         self.marks: dict[str, str] = {}
         self.webhooks: list[Webhook] = []
         self.calls: list[str] = []
+        self.watched = 0
+
+    def arm(self, *_how: Any) -> None:
+        self.watched += 1
 
     def read(self, service: Any) -> n8n_workflows.Stored:
         return n8n_workflows.Stored(list(self.workflows.values()), self.webhooks, dict(self.marks), True)
@@ -495,6 +499,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         for name in ("import_workflows", "import_credentials", "set_active", "set_all_active"):
             monkeypatch.setattr(n8n_workflows.n8n_cli, name, getattr(n8n, name))
         monkeypatch.setattr(n8n_workflows, "read", n8n.read)
+        monkeypatch.setattr(n8n_workflows.watch, "arm", n8n.arm)
         monkeypatch.setattr(n8n_workflows.Work, "_is_ready", lambda work: True)
         monkeypatch.setattr(n8n_workflows.Work, "_restart", lambda work: n8n.restart())
         description = {**DESCRIPTION, "state_directory": str(tmp_path), "directory": str(tmp_path)}
@@ -522,7 +527,7 @@ def test_a_new_n8n_takes_three_commands_and_one_restart_and_then_nothing(run: An
     assert statuses(run(n8n, TWO)) == {"PASS"}
     assert n8n.calls == ["import:credentials", "import:workflow", "update:workflow --all", "restart"]
     assert statuses(run(n8n, TWO)) == {"PASS"}
-    assert len(n8n.calls) == 4
+    assert len(n8n.calls) == 4 and n8n.watched == 1
 
 
 def test_with_others_workflows_beside_them_only_the_own_are_made_active(run: Any) -> None:
