@@ -114,6 +114,7 @@ class Copy(NamedTuple):
     taken_at: float
     size: int
     good: bool
+    has_manifest: bool = True
 
 
 class Target(NamedTuple):
@@ -140,7 +141,7 @@ class World(NamedTuple):
 def read(context: Context, options: Mapping[str, Any]) -> List[Finding]:
     """The reader of the checklist."""
     options = {**DEFAULTS, **options}
-    armed_at = (context.release or {}).get("armed_at") if context.checkpoint == "t24h" else None
+    armed_at = context.release["armed_at"] if context.checkpoint == "t24h" and context.release else None
     return judge(gather(context.description, context.now, options["bytes"]), context.description, context.now, options,
                  armed_at)
 
@@ -163,12 +164,14 @@ def _target(description: Mapping[str, Any], target: str, now: float, left: int) 
     contents = False
     state, damage = backup_state.load(description["state_directory"], target)
     try:
-        copies = [Copy(backup.name, backup.kind, backup.taken_at, _size(backup), backup_store.is_good(backup))
+        copies = [Copy(backup.name, backup.kind, backup.taken_at, _size(backup), backup_store.is_good(backup),
+                       backup.manifest is not None)
                   for backup in backup_store.listing(root, target, stack) if backup.kind != "safety"]
         if not copies:
             return Target([], [], False, state, damage), 0
         newest = copies[0]
-        contents = newest.size <= left
+        # Without a manifest there is nothing to compare a size with.
+        contents = newest.size <= left or not newest.has_manifest
         files = backup_checksum.judge(backup_checksum.gather(root, stack, [target], newest.name, now=now,
                                                              contents=contents)).findings
     except OSError as problem:
