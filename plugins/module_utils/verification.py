@@ -122,7 +122,7 @@ def _judge_identity(name: str, answer: Mapping[str, Any]) -> Finding:
 def _checked(name: str, answer: Mapping[str, Any]) -> List[Dict[str, Any]]:
     """The items of the checklist as the module returned them."""
     found = []
-    items = answer.get("items")
+    items = answer.get("checked")
     for item in items if isinstance(items, list) else ():
         try:
             read = [_read(finding) for finding in item["findings"]]

@@ -78,7 +78,7 @@ verdict:
   returned: success
   type: str
   sample: "FAIL: FAIL 1, PASS 16"
-items:
+checked:
   description:
     - The items, worst first, each with C(id), C(title) and C(advice) (en, ko), C(status), C(findings) and the
       C(seconds) it took.
@@ -127,7 +127,7 @@ def main() -> None:
     found = checklist.found(results) + found
     module.exit_json(changed=False, **{
         **findings.result(found, language), "report": checklist.render(results, language),
-        "verdict": findings.summary(results, language), "items": checklist.as_dict(results), "history": history})
+        "verdict": findings.summary(results, language), "checked": checklist.as_dict(results), "history": history})
 
 
 if __name__ == "__main__":

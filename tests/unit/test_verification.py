@@ -34,7 +34,7 @@ def item(name: str, status: str = "PASS", *found: dict[str, Any], **changes: Any
 
 
 def answer(*items: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"identity": {"recorded": True}, "checklist": {"items": list(items), "history": [], **more}}
+    return {"identity": {"recorded": True}, "checklist": {"checked": list(items), "history": [], **more}}
 
 
 def run(days_ago: float, checkpoint: str = "daily", **items: str) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def statuses(given: dict[str, Any]) -> list[tuple[str, str]]:
     # Not reached at all, or lost on the way.
     ({"identity": AWAY}, [("reached", "UNKNOWN")]),
     ({"identity": {"recorded": True}, "checklist": AWAY}, [("reached", "UNKNOWN")]),
-    ({"identity": {"recorded": False}, "checklist": {"items": [item("a")]}}, [("identity", "WARN"), ("a", "PASS")]),
+    ({"identity": {"recorded": False}, "checklist": {"checked": [item("a")]}}, [("identity", "WARN"), ("a", "PASS")]),
     # Another machine: nothing else is told of it.
     ({"identity": {"failed": True, "msg": "recorded as x; the machine that answered is y"}, "stopped": "recorded"},
      [("identity", "FAIL")]),
@@ -63,8 +63,8 @@ def statuses(given: dict[str, Any]) -> list[tuple[str, str]]:
     # Nothing came back, or nothing that can be read.
     ({}, [("reached", "UNKNOWN")]),
     ({"identity": {"recorded": True}}, [("reached", "UNKNOWN"), ("identity", "PASS")]),
-    ({"identity": {}, "checklist": {"items": []}}, [("reached", "UNKNOWN")]),
-    ({"identity": {}, "checklist": {"items": "none"}}, [("reached", "UNKNOWN")]),
+    ({"identity": {}, "checklist": {"checked": []}}, [("reached", "UNKNOWN")]),
+    ({"identity": {}, "checklist": {"checked": "none"}}, [("reached", "UNKNOWN")]),
     (answer(item("a", status="FINE")), [("reached", "UNKNOWN"), ("identity", "PASS")]),
     (answer({"id": "a"}), [("reached", "UNKNOWN"), ("identity", "PASS")]),
     (answer(item("a", findings=[finding("PASS", seen={"en": 1, "ko": None})])),
