@@ -322,7 +322,7 @@ def waiting_of(text: str) -> Optional[Tuple[int, int]]:
     if not counts:
         return None
     return (max((count for count, line in counts if "immediately" in line), default=0),
-            max((count for count, line in counts if "security" in line and "immediately" not in line), default=0))
+            max((count for count, line in counts if "of these" in line and "security" in line), default=0))
 
 
 def _certificate(path: str) -> Any:
