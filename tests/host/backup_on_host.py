@@ -85,8 +85,10 @@ def metrics(host: Host) -> dict[str, float]:
 
 
 def snapshot(host: Host) -> str:
-    """All backups and all that is recorded of them; what is written all the time, and the locks' files, say nothing."""
+    """All backups and all that is recorded of them; what is written all the time, the watch over the last change and
+    the locks' files say nothing."""
     return host.check_output(f"find {ROOT} {STATE} -type f -not -name '*lock' -not -name containers.prom "
+                             f"-not -name watch.prom -not -path '{STATE}/watch/*' "
                              "-printf '%p %i %m %s %T@ %n\\n' | sort")
 
 

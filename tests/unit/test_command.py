@@ -96,7 +96,7 @@ def test_the_file_runs_as_it_is(program: Path, tmp_path: Path) -> None:
 def test_every_command_has_help_without_root(run: Program, lang: str) -> None:
     shown = run("--lang", lang, "--help", uid=1000)
     assert shown.returncode == 0 and shown.stderr == ""
-    for name in ("verify", "backup", "checksum", "backups", "restore-rehearsal", "restore", "offsite"):
+    for name in ("verify", "status", "watch", "backup", "checksum", "backups", "restore-rehearsal", "restore", "offsite"):
         assert name in shown.stdout
         of_command = run(name, "--help", "--lang", lang, uid=1000)
         assert of_command.returncode == 0 and of_command.stdout.startswith(f"usage: coinpilot-ops {name} ")
@@ -117,6 +117,11 @@ def test_every_command_has_help_without_root(run: Program, lang: str) -> None:
     (["restore"], "required: TARGET", "빠진 인자: TARGET"),
     (["restore-rehearsal", "--name", "x"], "--name goes with one target", "--name은 대상 하나와"),
     (["offsite", "copy", "--read-all"], "--read-all goes with 'offsite check' only", "에만 쓸 수 있습니다"),
+    (["watch"], "required: ACTION", "빠진 인자: ACTION"),
+    (["watch", "stop"], "invalid choice: 'stop'", "알 수 없는 값 'stop'"),
+    (["watch", "arm"], "say what was changed", "무엇을 바꾸었는지"),
+    (["watch", "arm", "--reason", " "], "say what was changed", "무엇을 바꾸었는지"),
+    (["watch", "run", "--reason", "x"], "--reason goes with 'arm' only", "--reason은 'arm'에만"),
     (["checksum", "--path", "/nonexistent"], "/nonexistent", "/nonexistent"),
 ])
 def test_wrong_usage_is_one_line(run: Program, arguments: list[str], english: str, korean: str) -> None:
@@ -246,3 +251,27 @@ def test_nohup_is_heeded(run: Program) -> None:
     result = run("backup", "redis", before=JOB.format(body=body),
                  preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     assert result.returncode == 0
+
+
+def test_status_with_a_history_that_was_damaged_by_hand_is_one_line_and_loses_nothing(
+        run: Program, description: dict[str, Any]) -> None:
+    history = Path(description["state_directory"], "watch", "history.jsonl")
+    history.parent.mkdir(parents=True)
+    history.write_text("{by hand\n")
+    assert "damaged lines: 1. correct them" in one_line(run("status"))
+    assert "손상된 줄: 1" in one_line(run("status", "--lang", "ko", "--format", "json"))
+    assert history.read_text() == "{by hand\n"
+
+
+def test_status_on_a_host_where_nothing_was_done_yet(run: Program, description: dict[str, Any]) -> None:
+    description["timezone"] = "Asia/Seoul"
+    description["backup"] = {"targets": {"postgres": {"schedule": "5 3 * * *"}}, "rehearsal": {"schedule": "0 4 * * 0"}}
+    shown = run("status")
+    assert (shown.returncode, shown.stderr) == (0, "") and "nothing has armed it yet" in shown.stdout
+    assert {finding["id"] for finding in json.loads(run("status", "--format", "json").stdout)["findings"]} == {
+        "status-watch", "status-daily", "status-backup", "status-rehearsal"}
+
+
+def test_a_turn_of_the_watch_with_nothing_to_do_says_nothing(run: Program) -> None:
+    shown = run("watch", "run")
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "", "")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.coinpilot.ops.plugins.module_utils import deploy, files, health
+from ansible_collections.coinpilot.ops.plugins.module_utils import deploy, files, health, watch
 from ansible_collections.coinpilot.ops.plugins.module_utils.engine import EngineError
 
 OLD_COMPOSE, NEW_COMPOSE = "services: {db: {}}\n", "services: {db: {}, bot: {}}\n"
@@ -85,6 +85,21 @@ def test_the_way_back_is_judged_by_the_services_of_the_old_file(
     assert "was undone" in str(error) and not error.changed
     assert watched == [{"db", "node-exporter"}]
     assert deployment.engine.told == ["tag oci-bot", "DELETE /containers/bot"], "what the deploy added is to go again"
+
+
+def test_what_was_undone_is_watched_for_24_hours_and_a_watch_that_cannot_begin_is_noted(
+        tmp_path: Path, deployment: deploy.Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(deployment, OLD_COMPOSE, "", {})
+    deployment.engine.there = [container("db")]
+    monkeypatch.setattr(deploy.Compose, "hashes", lambda self: {"db": "h"})
+    monkeypatch.setattr(deployment, "_up_and_watch", lambda before, names: "")
+    deployment._undo("bot is dead", NOTHING_RAN, set())
+    armed = watch.armed(deployment.plan.description)
+    assert armed is not None and armed["reason"] == watch.UNDONE._asdict() and set(armed["baseline"]) == {"db"}
+    (tmp_path / "state" / "watch" / "armed.json").unlink()
+    (tmp_path / "state" / "watch" / "armed.json").mkdir()
+    assert "was undone" in str(deployment._undo("bot is dead", NOTHING_RAN, set()))
+    assert "the 24-hour watch was not armed" in Path(deployment.log_path).read_text()
 
 
 def test_an_image_that_was_built_again_can_be_gone_back_to(
