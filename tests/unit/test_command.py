@@ -96,7 +96,8 @@ def test_the_file_runs_as_it_is(program: Path, tmp_path: Path) -> None:
 def test_every_command_has_help_without_root(run: Program, lang: str) -> None:
     shown = run("--lang", lang, "--help", uid=1000)
     assert shown.returncode == 0 and shown.stderr == ""
-    for name in ("verify", "status", "watch", "backup", "checksum", "backups", "restore-rehearsal", "restore", "offsite"):
+    for name in ("verify", "check", "status", "watch", "backup", "checksum", "backups", "restore-rehearsal", "restore",
+                 "offsite"):
         assert name in shown.stdout
         of_command = run(name, "--help", "--lang", lang, uid=1000)
         assert of_command.returncode == 0 and of_command.stdout.startswith(f"usage: coinpilot-ops {name} ")
