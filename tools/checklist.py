@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -58,16 +60,24 @@ An installation changes the items in its inventory:
 
 """ + EXAMPLE % ("시점 변경", "끄기", "기준값 변경", "새 항목"),
 }
-TITLES = {
-    "daily": {"en": "Each day", "ko": "매일"},
-    "weekly": {"en": "Each week", "ko": "매주"},
-    "t0": {"en": "After a change: at once (T+0m)", "ko": "변경 직후(T+0m)"},
-    "t1h": {"en": "After a change: 1 hour (T+1h)", "ko": "변경 1시간 뒤(T+1h)"},
-    "t6h": {"en": "After a change: 6 hours (T+6h)", "ko": "변경 6시간 뒤(T+6h)"},
-    "t12h": {"en": "After a change: 12 hours (T+12h)", "ko": "변경 12시간 뒤(T+12h)"},
-    "t24h": {"en": "After a change: 24 hours (T+24h)", "ko": "변경 24시간 뒤(T+24h)"},
+# Of more rules than this, the number is told.
+MOST_RULES = 12
+TIMES = {"daily": ("day", "매일"), "weekly": ("week", "매주"), "t0": ("T+0m", "T+0m"), "t1h": ("T+1h", "T+1h"),
+         "t6h": ("T+6h", "T+6h"), "t12h": ("T+12h", "T+12h"), "t24h": ("T+24h", "T+24h")}
+WORDS = {
+    "item": ("item", "항목"),
+    "about": ("what is looked at", "점검 내용"),
+    "times": ("What is due when", "언제 무엇을 점검하나"),
+    "details": ("What passes, and what to do if it does not", "정상 기준과 이상 시 조치"),
+    "passes": ("passes when", "정상 기준"),
+    "advice": ("if it does not", "이상 시 조치"),
+    "needs": ("not judged while one of these is down: {names}", "이 서비스가 멈춰 있으면 판단하지 않음: {names}"),
+    "many": ("{count} rules pass", "규칙 {count}개 통과"),
+    "options": ("Options", "옵션"),
+    "options-of": ("What an item may be given in `options`, by its reader, and what holds otherwise.",
+                   "항목의 `options`에 쓸 수 있는 것을 읽는 곳(`read`)별로 기본값과 함께 표시합니다."),
+    "reader": ("reader", "읽는 곳"),
 }
-HEADINGS = {"en": "| item | what is looked at | if it is not well |", "ko": "| 항목 | 점검 내용 | 이상 시 조치 |"}
 
 
 def main() -> int:
@@ -82,18 +92,53 @@ def items() -> dict[str, Any]:
 
 
 def document(lang: str) -> str:
-    """The items of each selection, in one language."""
-    lines = [INTRO[lang]]
-    for selection, titles in TITLES.items():
-        lines += [f"## {titles[lang]}", "", HEADINGS[lang], "|---|---|---|"]
-        lines += [f"| `{name}` | {cell(item['title'][lang])} | {cell(item['advice'][lang])} |"
-                  for name, item in items().items() if selection in item["at"]]
-        lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
+    """When each item is due, then what passes and what to do, then the options; in one language."""
+    lines = [INTRO[lang], f"## {word('times', lang)}", "",
+             row([word("item", lang), word("about", lang), *(pick(names, lang) for names in TIMES.values())]),
+             row(["---", "---", *(":-:" for _ in TIMES)])]
+    lines += [row([f"`{name}`", item["title"][lang], *("●" if time in item["at"] else "" for time in TIMES)])
+              for name, item in items().items()]
+    lines += ["", f"## {word('details', lang)}", "", row([word(key, lang) for key in ("item", "passes", "advice")]),
+              row(["---"] * 3)]
+    lines += [row([f"`{name}`", passes(item, lang), item["advice"][lang]]) for name, item in items().items()]
+    lines += ["", f"## {word('options', lang)}", "", word("options-of", lang), "",
+              row([word("reader", lang), word("options", lang)]), row(["---"] * 2)]
+    lines += [row([f"`{name}`", ", ".join(f"`{key}: {json.dumps(value)}`" for key, value in options.items())])
+              for name, options in ((name, source(name).options) for name in readers().READERS) if options]
+    return "\n".join(lines) + "\n"
 
 
-def cell(text: str) -> str:
-    return text.replace("|", "\\|")
+def passes(item: dict[str, Any], lang: str) -> str:
+    """What the item's rules expect."""
+    rules = [rule for name, rule in source(item["read"]).rules.items() if name in item.get("rules", [name])]
+    told = dict.fromkeys(f"{rule.title.get(lang)}: {rule.expected.get(lang)}" for rule in rules)
+    text = "; ".join(told) if len(rules) <= MOST_RULES else word("many", lang).format(count=len(rules))
+    needs = word("needs", lang).format(names=", ".join(item["needs"])) if "needs" in item else ""
+    return f"{text} ({needs})" if needs else text
+
+
+def readers() -> Any:
+    """The readers of the checklist; the collection is found by its own name, as Ansible finds it."""
+    collections = str(CHECKOUT / "collections")
+    if collections not in sys.path:
+        sys.path.insert(0, collections)
+    return importlib.import_module("ansible_collections.coinpilot.ops.plugins.module_utils.checklist_readers")
+
+
+def source(name: str) -> Any:
+    return readers().READERS[name]()
+
+
+def word(key: str, lang: str) -> str:
+    return pick(WORDS[key], lang)
+
+
+def pick(words: tuple[str, str], lang: str) -> str:
+    return words[lang == "ko"]
+
+
+def row(cells: list[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 if __name__ == "__main__":

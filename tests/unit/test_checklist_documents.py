@@ -33,5 +33,5 @@ def test_the_example_in_them_can_be_used(tool: ModuleType) -> None:
         assert checklist_items.problems(tool.items(), shown["stack_checklist_overrides"], {}) == []
 
 
-def test_every_item_is_in_them(tool: ModuleType) -> None:
-    assert tuple(tool.TITLES) == checklist_items.SELECTIONS
+def test_every_selection_is_in_them(tool: ModuleType) -> None:
+    assert tuple(tool.TIMES) == checklist_items.SELECTIONS
