@@ -8,10 +8,11 @@ is due. Where the database or the cache does not have what the data names, nothi
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import re
 import subprocess
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from . import backup_postgresql, backup_redis, container, health
 from .alert_rules import Kind, line
@@ -28,9 +29,11 @@ SQL, REDIS, LOG = "sql", "redis", "log"
 ENGINES = {SQL: "postgresql", REDIS: "redis"}
 
 # Seconds that a database may take for one answer, and to be waited for at all.
-_STATEMENT, _ANSWER = 5, 20
+_STATEMENT, _ANSWER = 3, 20
 # More keys of one kind than this are not looked at.
 _KEYS = 200
+# The last lines of a log that are looked at, more of them while a mark is missing. The most are some 20 MB.
+_LINES = (1000, 10000, 100000)
 # The clocks of the host and of its containers are one; an exchange's candle may be dated by its end.
 _FUTURE = 120
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
@@ -62,13 +65,20 @@ RULES = table(
                             "query: {subject} in stack_activity_overrides",
                             "시계를 확인하세요(timedatectl). 시간대가 없는 시각이라면 쿼리에 시간대를 넣으세요: "
                             "stack_activity_overrides의 {subject}")),
+        "short": Case(UNKNOWN, Text("{title}: none in the log, of which only the last {age} could be looked at",
+                                    "{title}: 로그에 없음. 로그는 최근 {age}만 볼 수 있음"),
+                      Text("something writes so much that the log is cut: docker logs --tail 100 {container}",
+                           "무언가가 로그를 너무 많이 써서 앞부분이 잘렸습니다: docker logs --tail 100 {container}")),
         "not-there": Case(UNKNOWN, Text("{title}: {said}", "{title}: {said}"), _TELL_IT),
         "not-running": Case(UNKNOWN, Text("{title}: not judged while {service} is {condition}",
                                           "{title}: {service} 상태가 {condition}이어서 판단하지 않음"),
                             Text("start it first: sudo systemctl reload-or-restart {unit}",
                                  "먼저 서비스를 시작하세요: sudo systemctl reload-or-restart {unit}")),
-    }, Text("see what {service} says: docker logs --tail 50 {container}",
-            "{service}의 로그 확인: docker logs --tail 50 {container}")),
+        "no-engine": Case(UNKNOWN, Text("nothing was asked: {error}", "아무것도 물어보지 못함: {error}"),
+                          Text("is Docker running? sudo systemctl status docker",
+                               "Docker가 실행 중인가요? sudo systemctl status docker")),
+    }, Text("see what {asked} says: docker logs --tail 50 {asked_container}",
+            "{asked}의 로그 확인: docker logs --tail 50 {asked_container}")),
 )
 DEFINITION_RULES = table(
     Rule("activity-definition", Text("activity", "활동"),
@@ -180,9 +190,10 @@ def _merged(activity: Mapping[str, Any], overrides: Mapping[str, Any]) -> Dict[s
 
 class Reading(NamedTuple):
     """What was found of one activity. ``newest`` is None where there is none yet; ``not_there`` says that what was
-    asked for does not exist, ``error`` why nothing could be asked."""
+    asked for does not exist, ``error`` why nothing could be asked. A log is looked at from ``oldest`` on."""
 
     newest: Optional[float] = None
+    oldest: float = 0
     not_there: str = ""
     error: Any = ""
 
@@ -216,18 +227,33 @@ def gather(description: Mapping[str, Any], engine: Engine, wanted: Mapping[str, 
     except (EngineError, ValueError, KeyError) as problem:
         return World(error=str(problem))
     services = {name: health.condition(shown.get(name)) for name in description["services"]}
+    kinds = {kind: {name: entry for name, entry in wanted.items() if entry["kind"] == kind} for kind in _READERS}
     readings: Dict[str, Reading] = {}
-    for kind, ask in _READERS.items():
-        entries = {name: entry for name, entry in wanted.items() if entry["kind"] == kind}
-        if not entries:
-            continue
-        try:
-            readings.update(ask(description, engine, entries))
-        except BackupError as problem:
-            readings.update(dict.fromkeys(entries, Reading(error=_said(problem))))
-        except (OSError, subprocess.SubprocessError, ValueError) as problem:
-            readings.update(dict.fromkeys(entries, Reading(error=type(problem).__name__)))
+    # Each waits for a program of its own, most of the time.
+    with concurrent.futures.ThreadPoolExecutor(len(kinds)) as pool:
+        for found in pool.map(lambda kind: _ask(kind, Asked(description, engine, services, kinds[kind])), kinds):
+            readings.update(found)
     return World(services, readings)
+
+
+class Asked(NamedTuple):
+    """What a reader of one kind is given: the activities that it is to look for, by name."""
+
+    description: Mapping[str, Any]
+    engine: Engine
+    services: Mapping[str, health.Condition]
+    entries: Mapping[str, Mapping[str, Any]]
+
+
+def _ask(kind: str, asked: Asked) -> Dict[str, Reading]:
+    try:
+        return _READERS[kind](asked) if asked.entries else {}
+    except BackupError as problem:
+        return dict.fromkeys(asked.entries, Reading(error=_said(problem)))
+    except subprocess.TimeoutExpired:
+        return dict.fromkeys(asked.entries, Reading(error="no answer within %d s" % _ANSWER))
+    except (EngineError, OSError, ValueError) as problem:
+        return dict.fromkeys(asked.entries, Reading(error=str(problem)))
 
 
 def _said(problem: BackupError) -> Text:
@@ -238,26 +264,26 @@ def _said(problem: BackupError) -> Text:
     return Text(str(problem), str(problem))
 
 
-def _find(description: Mapping[str, Any], engine: Engine, kind: str) -> Container:
-    service = service_of(description, kind)
+def _find(asked: Asked, kind: str) -> Tuple[Container, Mapping[str, Any]]:
+    """The container that is asked, and what is described of its service."""
+    service = service_of(asked.description, kind)
     if service is None:
-        raise BackupError("no-container", service=ENGINES[kind], unit=description["unit"])
-    return container.find(engine, description, service)
+        raise BackupError("no-container", service=ENGINES[kind], unit=asked.description["unit"])
+    return container.find(asked.engine, asked.description, service), asked.description["services"][service]
 
 
 def service_of(description: Mapping[str, Any], kind: str) -> Optional[str]:
-    """The service that is asked: the first with the engine."""
+    """The service that is asked, the first with the engine; None for what the service itself tells."""
     return next((name for name, service in description["services"].items()
-                 if service.get("engine") == ENGINES[kind]), None)
+                 if service.get("engine") == ENGINES.get(kind, "-")), None)
 
 
-def _ask_database(description: Mapping[str, Any], engine: Engine,
-                  entries: Mapping[str, Mapping[str, Any]]) -> Dict[str, Reading]:
+def _ask_database(asked: Asked) -> Dict[str, Reading]:
     """All queries in one session, which can change nothing."""
-    where = _find(description, engine, SQL)
-    server = backup_postgresql.Server(where, description["services"][service_of(description, SQL)])
+    where, service = _find(asked, SQL)
+    server = backup_postgresql.Server(where, service)
     script = ["SET default_transaction_read_only = on; SET statement_timeout = '%ds';" % _STATEMENT]
-    for name, entry in entries.items():
+    for name, entry in asked.entries.items():
         script += ["\\echo %s %s" % (_MARK, name),
                    "SELECT extract(epoch FROM (%s));" % entry["query"].strip().rstrip(";"),
                    "\\echo %s end :SQLSTATE :LAST_ERROR_MESSAGE" % _MARK]
@@ -268,7 +294,7 @@ def _ask_database(description: Mapping[str, Any], engine: Engine,
         errors="replace", timeout=_ANSWER, check=False)
     if done.returncode:
         raise BackupError("query-failed", container=where.name, said=container.one_line(done.stderr or done.stdout))
-    return _answers(done.stdout, entries)
+    return _answers(done.stdout, asked.entries)
 
 
 def _answers(said: str, names: Iterable[str]) -> Dict[str, Reading]:
@@ -293,11 +319,10 @@ def _answers(said: str, names: Iterable[str]) -> Dict[str, Reading]:
     return readings
 
 
-def _ask_cache(description: Mapping[str, Any], engine: Engine,
-               entries: Mapping[str, Mapping[str, Any]]) -> Dict[str, Reading]:
-    server = backup_redis.Server(engine, _find(description, engine, REDIS))
+def _ask_cache(asked: Asked) -> Dict[str, Reading]:
+    server = backup_redis.Server(asked.engine, _find(asked, REDIS)[0])
     readings = {}
-    for name, entry in entries.items():
+    for name, entry in asked.entries.items():
         keys = server.ask("--scan", "--pattern", entry["key"]).split()[:_KEYS]
         if not keys:
             readings[name] = Reading(not_there="no key %s" % entry["key"])
@@ -307,6 +332,29 @@ def _ask_cache(description: Mapping[str, Any], engine: Engine,
         readings[name] = Reading(max(moments)) if moments else Reading(
             not_there="no moment with a time zone under '%s' in %s" % (entry["field"], entry["key"]))
     return readings
+
+
+def _read_logs(asked: Asked) -> Dict[str, Reading]:
+    ids = {name: asked.services[entry["service"]].container_id for name, entry in asked.entries.items()
+           if entry["service"] in asked.services}
+    # Of a service that has no container nothing is judged.
+    return {name: _read_log(asked.engine, container_id, asked.entries[name]["pattern"])
+            for name, container_id in ids.items() if container_id}
+
+
+def _read_log(engine: Engine, container_id: str, pattern: str) -> Reading:
+    """The newest line that the pattern finds."""
+    wanted, oldest = re.compile(pattern), 0.0
+    for count in _LINES:
+        lines = engine.logs(container_id, count, timestamps=True).splitlines()
+        for each in reversed(lines):
+            at, _space, text = each.partition(" ")
+            if wanted.search(text):
+                return Reading(moment(at))
+        oldest = moment(lines[0].partition(" ")[0]) or 0.0 if lines else 0.0
+        if len(lines) < count:
+            break
+    return Reading(oldest=oldest)
 
 
 def _moment_of(value: Any, field: str) -> Optional[float]:
@@ -328,9 +376,10 @@ def _number(text: str) -> Optional[float]:
         return None
 
 
-_READERS: Mapping[str, Callable[[Mapping[str, Any], Engine, Mapping[str, Mapping[str, Any]]], Dict[str, Reading]]] = {
+_READERS: Mapping[str, Callable[[Asked], Dict[str, Reading]]] = {
     SQL: _ask_database,
     REDIS: _ask_cache,
+    LOG: _read_logs,
 }
 
 
@@ -339,15 +388,16 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any], Engine, Mapping[str, Mapping
 def judge(world: World, context: Context, wanted: Mapping[str, Mapping[str, Any]]) -> List[Finding]:
     """One finding an activity."""
     if world.error:
-        return [RULES["activity"].unread(world.error, name, **_values(entry, context))
-                for name, entry in wanted.items()]
+        return [RULES["activity"].finding("no-engine", error=world.error, limit="-")]
     return [_judge(world, context, name, entry) for name, entry in wanted.items()]
 
 
 def _values(entry: Mapping[str, Any], context: Context) -> Dict[str, Any]:
-    service = entry["service"]
-    return {"title": Text(**entry["title"]), "limit": span(seconds(entry["max_age"]) or 0), "service": service,
-            "container": context.description["services"].get(service, {}).get("container", service),
+    services, service = context.description["services"], entry["service"]
+    asked = service_of(context.description, entry["kind"]) or service
+    return {"title": Text(**entry["title"]), "limit": span(seconds(entry["max_age"]) or 0),
+            "service": service, "container": services.get(service, {}).get("container", service),
+            "asked": asked, "asked_container": services.get(asked, {}).get("container", asked),
             "unit": context.description["unit"]}
 
 
@@ -363,9 +413,12 @@ def _judge(world: World, context: Context, name: str, entry: Mapping[str, Any]) 
     running = context.now - (started if started is not None else 0)
     values.update(running=span(running), rest=span(limit - running))
     if found.not_there:
-        # What nobody has written yet may not be there.
-        return rule.finding("due" if running <= limit else "not-there", name, said=found.not_there, **values)
+        # A key that nobody has written yet is not there; tables are there from the start.
+        due = entry["kind"] == REDIS and running <= limit
+        return rule.finding("due" if due else "not-there", name, said=found.not_there, **values)
     rare = "rare" if entry.get("late") == WARN else ""
+    if found.newest is None and running > limit and context.now - found.oldest < limit:
+        return rule.finding("short", name, age=span(context.now - found.oldest), **values)
     if found.newest is None:
         return rule.finding("due" if running <= limit else (rare + "-" if rare else "") + "none", name, **values)
     age = context.now - found.newest

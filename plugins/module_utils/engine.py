@@ -89,9 +89,10 @@ class Engine:
         repository, tag = split_reference(reference)
         self.request("POST", "/images/%s/tag" % image_id, repo=repository, tag=tag)
 
-    def logs(self, container_id: str, lines: int) -> str:
-        """The last lines a container wrote, standard output and error in their order."""
-        raw = self.request("GET", "/containers/%s/logs" % container_id, stdout="1", stderr="1", tail=str(lines))
+    def logs(self, container_id: str, lines: int, timestamps: bool = False) -> str:
+        """The last lines a container wrote, standard output and error in their order; each after its moment, if so."""
+        raw = self.request("GET", "/containers/%s/logs" % container_id, stdout="1", stderr="1", tail=str(lines),
+                           timestamps="1" if timestamps else "0")
         return _demultiplex(raw).decode("utf-8", "replace")
 
 

@@ -32,10 +32,12 @@ RULES = table(
         "looping": Case(FAIL, Text("dies again and again: {condition}", "계속 종료됨: {condition}"), _LOGS),
         "died": Case(FAIL, Text("died {times} and came back; runs since {started} ago",
                                 "{times} 종료된 뒤 되살아남. {started} 전부터 실행 중"), _LOGS),
-        "restarted": Case(WARN, Text("was restarted, not by Docker; runs since {started} ago",
-                                     "Docker가 아닌 다른 원인으로 재시작됨. {started} 전부터 실행 중"),
-                          Text("if it was not you: journalctl -u docker --since '24 hours ago'; {logs}",
-                               "직접 한 것이 아니라면: journalctl -u docker --since '24 hours ago'; {logs}")),
+        "restarted": Case(WARN, Text("was stopped and started again by someone; runs since {started} ago",
+                                     "누군가 중지했다가 다시 시작함. {started} 전부터 실행 중"),
+                          Text("if it was not you, see who was logged in (last -n 20) and what it says: "
+                               "docker logs --tail 100 {container}",
+                               "직접 한 것이 아니라면 로그인 기록(last -n 20)과 로그를 확인하세요: "
+                               "docker logs --tail 100 {container}")),
         "replaced": Case(WARN, Text("was made anew, not by a deploy; runs since {started} ago",
                                     "배포가 아닌 방법으로 다시 만들어짐. {started} 전부터 실행 중"),
                          Text("if it was not you, see who was logged in: last -n 20",
@@ -180,7 +182,7 @@ def _judge_service(world: World, context: Context, name: str, container: str, no
         return rule.unread("StartedAt: %s" % (now.started_at or "-"), name, since=_since(context))
     before = _baseline(context, name)
     values = {"since": _since(context), "started": span(context.now - started), "container": container,
-              "condition": now, "times": NOTHING, "logs": _LOGS.fill(container=container)}
+              "condition": now, "times": NOTHING}
     if now.kind == "restarting":
         return rule.finding("looping", name, **values)
     if started <= _begin(context):
