@@ -276,3 +276,77 @@ def test_status_on_a_host_where_nothing_was_done_yet(run: Program, description: 
 def test_a_turn_of_the_watch_with_nothing_to_do_says_nothing(run: Program) -> None:
     shown = run("watch", "run")
     assert (shown.returncode, shown.stdout, shown.stderr) == (0, "", "")
+
+
+# The checklist -------------------------------------------------------------------------------------------------------
+
+# A reader of the test's own in place of those that read a host.
+READER = """\
+from coinpilot_ops import checklist_readers
+from coinpilot_ops.findings import FAIL, Case, Rule, Text, table
+RULES = table(Rule("one", Text("one", "하나"), Text("good", "좋음"), {"bad": Case(FAIL, Text("bad", "나쁨"),
+                                                                                Text("mend it", "고치세요"))}))
+def read(context, options):
+    return [RULES["one"].finding("bad")]
+checklist_readers.READERS = {"mine": lambda: checklist_readers.Source(RULES, read)}
+"""
+ITEM = {"at": ["daily", "t1h"], "title": {"en": "An item", "ko": "항목"}, "advice": {"en": "Then this", "ko": "그리고"},
+        "read": "mine"}
+
+
+@pytest.fixture
+def described(description: dict[str, Any]) -> dict[str, Any]:
+    description["checklist"] = {"one": ITEM, "weekly": {**ITEM, "at": ["weekly"]}}
+    return description
+
+
+def test_a_checkpoint(run: Program, described: dict[str, Any]) -> None:
+    shown = run("check", "t1h", before=READER)
+    assert (shown.returncode, shown.stderr) == (1, "")
+    assert shown.stdout == "FAIL: FAIL 1\nFAIL     An item\n         one: bad\n           do: mend it\n" \
+                           "           then: Then this\n"
+    report = json.loads(run("check", "all", "--format", "json", before=READER).stdout)
+    assert (report["status"], report["exit_code"], report["checkpoint"]) == ("FAIL", 1, "all")
+    assert [(item["id"], item["status"]) for item in report["items"]] == [("one", "FAIL")]
+    assert run("check", "t6h", before=READER).returncode == 3
+    assert "weekly" in run("check", "all", "--only", "weekly", "one", "--format", "json", before=READER).stdout
+
+
+@pytest.mark.parametrize(("arguments", "english", "korean"), [
+    (["check", "t2h"], "unknown checkpoint 't2h'; known: all, daily, weekly, t0, t1h, t6h, t12h, t24h",
+     "알 수 없는 체크포인트 't2h'. 가능한 이름: all, "),
+    (["check", "all", "--only", "two"], "unknown item 'two'; known: one, weekly", "알 수 없는 항목 'two'"),
+    (["verify", "--only", "two"], "unknown item 'two'", "알 수 없는 항목 'two'"),
+    (["check"], "required: CHECKPOINT", "빠진 인자: CHECKPOINT"),
+    (["check", "all", "--output", "/nonexistent/report"], "/nonexistent/report cannot be written: No such file",
+     "/nonexistent/report에 쓸 수 없습니다"),
+    (["check", "all", "--output", "/dev/null"], "/dev/null is no plain file: name another one for --output",
+     "/dev/null은(는) 일반 파일이 아닙니다"),
+    (["check", "all", "--output", "/tmp"], "/tmp is no plain file", "/tmp은(는) 일반 파일이 아닙니다"),
+])
+def test_a_wrong_check_is_one_line(run: Program, described: dict[str, Any], arguments: list[str], english: str,
+                                   korean: str) -> None:
+    nothing_is_read = READER.replace("return [", "raise SystemExit(99)\n    return [")
+    assert english in one_line(run(*arguments, before=nothing_is_read))
+    assert korean in one_line(run(*arguments, "--lang", "ko", before=nothing_is_read))
+
+
+def test_the_report_is_in_the_file_too(run: Program, described: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "reports" / "monitoring.log"
+    path.parent.mkdir()
+    path.write_text("the report of yesterday")
+    shown = run("check", "all", "--output", str(path), "--lang", "ko", before=READER)
+    assert path.read_text() == shown.stdout and shown.stdout.startswith("실패: 실패 1\n")
+    assert [each.name for each in path.parent.iterdir()] == ["monitoring.log"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_what_is_recorded(run: Program, described: dict[str, Any]) -> None:
+    assert run("verify", "--record", before=READER).returncode == 1
+    state = Path(described["state_directory"])
+    (line,) = (state / "watch" / "history.jsonl").read_text().splitlines()
+    entry = json.loads(line)
+    assert (entry["checkpoint"], entry["verdict"], entry["items"]) == ("daily", "FAIL", {"one": "FAIL"})
+    assert "coinpilot_verify_failed 1\n" in (state / "metrics" / "verify.prom").read_text()
+    assert run("verify", before=READER).returncode == 1
+    assert len((state / "watch" / "history.jsonl").read_text().splitlines()) == 1
