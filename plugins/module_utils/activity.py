@@ -26,6 +26,8 @@ from .moments import moment, seconds, span
 
 ACTIVITY_VARIABLE, OVERRIDES_VARIABLE = "stack_activity", "stack_activity_overrides"
 SQL, REDIS, LOG = "sql", "redis", "log"
+# The reader's options: these names alone, or all but these.
+DEFAULTS: Mapping[str, Any] = {"only": None, "without": None}
 ENGINES = {SQL: "postgresql", REDIS: "redis"}
 
 # Seconds that a database may take for one answer, and to be waited for at all.
@@ -207,15 +209,16 @@ class World(NamedTuple):
 
 
 def read(context: Context, options: Mapping[str, Any]) -> List[Finding]:
-    """The reader of the checklist. ``only`` (names) leaves the others out."""
+    """The reader of the checklist."""
     wanted = wanted_of(context.description, options)
     return judge(gather(context.description, context.engine, wanted), context, wanted)
 
 
 def wanted_of(description: Mapping[str, Any], options: Mapping[str, Any]) -> Dict[str, Mapping[str, Any]]:
     """The activities that an item asks for, by name."""
-    only = options.get("only")
-    return {name: entry for name, entry in (description.get("activity") or {}).items() if only is None or name in only}
+    only, without = options.get("only"), options.get("without") or ()
+    return {name: entry for name, entry in (description.get("activity") or {}).items()
+            if (only is None or name in only) and name not in without}
 
 
 # Reading -------------------------------------------------------------------------------------------------------------

@@ -88,6 +88,7 @@ def test_without_docker_one_line_says_so() -> None:
 
 def test_an_item_may_ask_for_some_alone() -> None:
     assert list(activity.wanted_of(DESCRIPTION, {"only": ["report", "gone"]})) == ["report"]
+    assert list(activity.wanted_of(DESCRIPTION, {"without": ["report"]})) == ["candles", "decisions", "status"]
     assert list(activity.wanted_of(DESCRIPTION, {})) == list(ENTRIES)
     assert activity.wanted_of({}, {}) == {}
 
