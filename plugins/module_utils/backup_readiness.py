@@ -26,6 +26,8 @@ DEFAULTS: Mapping[str, Any] = {"grace_hours": backup_history.GRACE_HOURS, "bytes
 # A day after a deploy there is no night to wait for: a backup takes no longer than this.
 _GRACE_AFTER_DEPLOY = 0.25
 _DAY, _DAYS = 86400, 7
+# What these say of a backup keeps it from being one that could be restored.
+_WORTHLESS = ("backup-file", "backup-manifest", "backup-size")
 
 _TAKE = Text("take one now: sudo coinpilot-ops backup {subject}; it says what is wrong",
              "지금 백업하세요: sudo coinpilot-ops backup {subject}. 문제가 무엇인지 표시됩니다")
@@ -269,8 +271,9 @@ def _day(moment: float, utc_offset: float) -> str:
 def _entries(name: str, target: Target) -> List[Dict[str, Any]]:
     """The copies as the verification of backups lists them."""
     copies = target.copies or []
-    # Its bytes say more than its size.
-    bad = copies[0].name if any(finding.status in (FAIL, UNKNOWN) for finding in target.files) else ""
+    # Its bytes say more than its size; its mode says nothing of it.
+    bad = copies[0].name if any(finding.id in _WORTHLESS and finding.status in (FAIL, UNKNOWN)
+                                for finding in target.files) else ""
     return [{"target": name, "kind": copy.kind, "backup": copy.name, "taken_at": copy.taken_at, "size": copy.size,
              "status": PASS if copy.good and copy.name != bad else FAIL, "problem": ""} for copy in copies]
 

@@ -353,9 +353,10 @@ def _with_answer(seen: Seen, answer: Optional[_Answer]) -> Seen:
 
 
 def _as_recorded(found: Sequence[Seen]) -> List[Seen]:
-    """Files whose bytes were not read, with the SHA-256 that their manifests give."""
-    said = {file["name"]: file["sha256"].lower() for seen in found if seen.manifest for file in seen.manifest["files"]}
-    return [seen if seen.sha256 else seen._replace(sha256=said.get(seen.name, "")) for seen in found]
+    """Files whose bytes were not read, with the SHA-256 that their manifests give for that name and size."""
+    said = {(file["name"], file["size"]): file["sha256"].lower()
+            for seen in found if seen.manifest for file in seen.manifest["files"]}
+    return [seen if seen.sha256 else seen._replace(sha256=said.get((seen.name, seen.size), "")) for seen in found]
 
 
 def parse_partial(filename: str) -> Optional[backup_store.FileName]:

@@ -58,7 +58,8 @@ def with_unit(*others: dict[str, str]) -> World:
 
 
 def unread(name: str, error: str = "Input/output error") -> World:
-    return GOOD._replace(**{name: None, "errors": {name: error}})
+    change: dict[str, Any] = {name: None, "errors": {name: error}}
+    return GOOD._replace(**change)
 
 
 GOOD_WORLDS = [
