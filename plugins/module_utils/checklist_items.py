@@ -74,6 +74,12 @@ def _are_names(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and all(isinstance(name, str) and bool(name.strip()) for name in value)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
+_NUMBER = Kind(Text("a number from 0 on", "0 이상의 숫자"), _is_number)
+_NAMES = Kind(Text("a list of names", "이름 목록"), _are_names)
 _TEXT = Kind(Text("one line each in en and ko", "en과 ko에 한 줄씩"), _is_text)
 KINDS: Mapping[str, Kind] = {
     "at": Kind(Text("a list of some of " + ", ".join(SELECTIONS), ", ".join(SELECTIONS) + " 중에서 고른 목록"),
@@ -141,6 +147,10 @@ def _reference_problems(items: Mapping[str, Any], overrides: Mapping[str, Any],
         for key, known in (("rule", source.rules), ("option", source.options)):
             found += [_finding(key, variable, name=name, read=item["read"], known=", ".join(known) or "-",
                                **{key: _one_line(given)}) for given in item.get(key + "s", ()) if given not in known]
+        for option, value in item.get("options", {}).items():
+            kind = _NUMBER if isinstance(source.options.get(option), (int, float)) else _NAMES
+            if option in source.options and not kind.holds(value):
+                found.append(_finding("kind", variable, name=name, key=option, kind=kind.words, value=_show(value)))
     for name, change in overrides.items():
         found += [_finding("service", OVERRIDES_VARIABLE, name=name, service=_one_line(service),
                            known=", ".join(services)) for service in change.get("needs", ()) if service not in services]
