@@ -27,7 +27,7 @@ from .moments import moment, seconds, span
 ACTIVITY_VARIABLE, OVERRIDES_VARIABLE = "stack_activity", "stack_activity_overrides"
 SQL, REDIS, LOG = "sql", "redis", "log"
 # The reader's options: these names alone, or all but these.
-DEFAULTS: Mapping[str, Any] = {"only": None, "without": None}
+DEFAULTS: Mapping[str, Any] = {"only": None, "without": []}
 ENGINES = {SQL: "postgresql", REDIS: "redis"}
 
 # Seconds that a database may take for one answer, and to be waited for at all.

@@ -101,7 +101,7 @@ def _restarts() -> Source:
 def _activity() -> Source:
     from . import activity
 
-    return Source(activity.RULES, activity.read, {"only": None, "without": []})
+    return Source(activity.RULES, activity.read, activity.DEFAULTS)
 
 
 def _host() -> Source:
