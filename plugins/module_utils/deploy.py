@@ -201,7 +201,7 @@ class Deployment:
             self._keep_good()
             self._prune_releases()
             self._note("done: restarted %s" % (", ".join(restarted) or "nothing"))
-            self._watch(watch.DEPLOYED.fill(release=self.plan.release, services=", ".join(restarted) or "-"))
+            self._watch(watch.deployed(self.plan.release, restarted, len(after)))
             return result._replace(changed=result.changed or bool(restarted), restarted=restarted)
 
     def _as_wanted(self, conditions: Mapping[str, health.Condition]) -> bool:

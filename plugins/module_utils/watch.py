@@ -40,7 +40,8 @@ _LARGEST = 1e12
 _LONGEST_REASON = 200
 
 # What a change says of itself.
-DEPLOYED = Text("deploy of release {release}: restarted {services}", "릴리스 {release} 배포: {services} 재시작")
+_DEPLOYED = Text("deploy of release {release}: restarted {services}", "릴리스 {release} 배포: {services} 재시작")
+_EVERYTHING = Text("everything", "전체")
 UNDONE = Text("a deploy failed and was undone", "배포가 실패하여 이전 상태로 되돌림")
 WORKFLOWS = Text("n8n's workflows were changed", "n8n 워크플로 변경")
 
@@ -101,6 +102,12 @@ def history_path(description: Description) -> str:
 
 
 # Arming --------------------------------------------------------------------------------------------------------------
+
+def deployed(release: str, restarted: Sequence[str], services: int) -> Text:
+    """The reason of a deploy, of so many services in all."""
+    names: Any = _EVERYTHING if len(restarted) == services else ", ".join(restarted) or "-"
+    return _DEPLOYED.fill(release=release, services=names)
+
 
 def arm(description: Description, reason: Text, engine: Engine, now: Optional[float] = None) -> Armed:
     """Begins the 24 hours anew. Raises OSError or EngineError."""

@@ -73,6 +73,16 @@ def test_a_host_set_up_by_hand_and_a_service_that_is_missing(description: dict[s
     assert made["release"] == "" and set(made["baseline"]) == {"db"}
 
 
+@pytest.mark.parametrize(("restarted", "words", "korean"), [
+    (["bot", "db"], "restarted bot, db", "bot, db 재시작"),
+    (["bot", "db", "n8n"], "restarted everything", "전체 재시작"),
+    ([], "restarted -", "- 재시작"),
+])
+def test_a_deploy_says_what_it_restarted(restarted: list[str], words: str, korean: str) -> None:
+    reason = watch.deployed("r7", restarted, 3)
+    assert reason.en == "deploy of release r7: " + words and reason.ko == "릴리스 r7 배포: " + korean
+
+
 def test_changes_that_follow_each_other_are_one(description: dict[str, Any]) -> None:
     arm(description)
     arm(description, watch.WORKFLOWS, NOW + 60)
