@@ -49,6 +49,11 @@ RULES = table(
                                 "{at}({age} 전). {due}에 예정된 백업이 없음"), _TAKE),
         "none": Case(FAIL, Text("there is no good one, and one was due at {due}",
                                 "정상 백업이 없음. {due}에 예정되어 있었음"), _TAKE),
+        "gone": Case(FAIL, Text("{name} was taken and is not there any more", "{name}: 만들어졌지만 지금은 없음"),
+                     Text("find out who removed it, or whether a disk is not mounted: findmnt -T {directory}; then: "
+                          "sudo coinpilot-ops backup {subject}",
+                          "누가 지웠는지, 디스크가 마운트되지 않았는지 확인하세요: findmnt -T {directory}. 그다음: "
+                          "sudo coinpilot-ops backup {subject}")),
         "before-deploy": Case(FAIL, Text("{at}, from before the deploy of {armed}", "{at}: {armed} 배포 이전의 백업"),
                               _TAKE),
         "before-deploy-waiting": Case(WARN, Text("{at}, from before the deploy of {armed}; due at {next}",
@@ -201,13 +206,22 @@ def judge(world: World, description: Mapping[str, Any], now: float, options: Map
         if target.copies is None:
             found.append(RULES["backup-newest"].unread(target.error, name))
         else:
-            found.append(_judge_newest(name, settings["schedule"], target, world, now, options, armed_at))
+            found.append(_gone(name, target, description["backup_directory"])
+                         or _judge_newest(name, settings["schedule"], target, world, now, options, armed_at))
             found += _judge_bytes(name, target)
             found.append(_judge_trend(name, settings["schedule"], target, world, now, options, description))
         found += target.damage
         found.append(_judge_rehearsal(name, description["backup"]["rehearsal"]["schedule"], target.state, world, now,
                                       options))
     return found + list(_judge_elsewhere(description["backup"].get("offsite") or {}, world, now, options))
+
+
+def _gone(name: str, target: Target, directory: str) -> Optional[Finding]:
+    """Retention never deletes what was taken last."""
+    last = target.state.get("last_success")
+    if last is None or last["name"] in {copy.name for copy in target.copies or ()}:
+        return None
+    return RULES["backup-newest"].finding("gone", name, name=last["name"], directory=directory)
 
 
 def _judge_newest(name: str, schedule: str, target: Target, world: World, now: float, options: Mapping[str, Any],
@@ -225,7 +239,8 @@ def _judge_newest(name: str, schedule: str, target: Target, world: World, now: f
     values = {"due": shown(due), "next": shown(following), "armed": shown(armed_at),
               "at": shown(good.taken_at if good else None), "age": span(now - good.taken_at) if good else "",
               "size": size_text(good.size) if good else ""}
-    missed = late and _was_there(world, due, now)
+    # With a backup of before that time it is no fresh install, whenever cron's table was written.
+    missed = late and (_was_there(world, due, now) or any(copy.taken_at < due for copy in target.copies or ()))
     if good is None:
         return rule.finding("none" if missed else "waiting", name, **values)
     if armed_at is not None and good.taken_at < armed_at:

@@ -125,6 +125,28 @@ def test_a_fresh_install_is_not_blamed(host: Host) -> None:
     assert found["backup-rehearsal"].seen.en == "none yet; due at 2026-11-29 04:35"
 
 
+def test_an_old_backup_is_none_of_a_fresh_install(host: Host) -> None:
+    host.cron_written(NOW - 3600)
+    host.add(LAST_NIGHT - 3 * DAY)
+    assert host.bad() == [
+        ("backup-newest", "FAIL", "2026-11-20 03:15 (3 days ago), and one was due at 2026-11-23 03:15")]
+
+
+def test_one_that_was_taken_and_is_gone(host: Host) -> None:
+    """Also on the day of the install, when none is due."""
+    host.cron_written(NOW - 3600)
+    newest = host.add(NOW - 1800)
+    backup_state.record_success(host.description["state_directory"], "redis", NOW - 1800,
+                                json.loads(manifest(newest).read_text(encoding="utf-8")) | {"seconds": 1})
+    assert host.bad() == []
+    newest.unlink()
+    assert [entry[0] for entry in host.bad()] == ["backup-newest"]
+    for path in newest.parent.iterdir():
+        path.unlink()
+    assert host.bad() == [
+        ("backup-newest", "FAIL", "coinpilot_redis_20261122T233000Z was taken and is not there any more")]
+
+
 def test_what_was_due_and_is_not_there(host: Host) -> None:
     assert host.bad() == [
         ("backup-newest", "FAIL", "there is no good one, and one was due at 2026-11-23 03:15"),
