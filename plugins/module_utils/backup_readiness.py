@@ -137,10 +137,11 @@ class Target(NamedTuple):
 
 
 class World(NamedTuple):
-    """``written_at`` is when cron was told of the jobs; ``elsewhere`` is the recorded state of the copy elsewhere."""
+    """``written_at`` is when cron was told of the jobs; ``elsewhere`` is the recorded state of the copy elsewhere, or
+    why it could not be read."""
 
     targets: Mapping[str, Target]
-    elsewhere: Mapping[str, Mapping[str, Any]]
+    elsewhere: Any
     written_at: float
     utc_offset: int
 
@@ -160,9 +161,15 @@ def gather(description: Mapping[str, Any], now: float, most_bytes: int) -> World
     for target in description["backup"]["targets"]:
         targets[target], used = _target(description, target, now, left)
         left -= used
-    elsewhere = offsite.State(description).load() if description["backup"].get("offsite") else {}
-    return World(targets, elsewhere, cron_state.read_table(cron_state.backup_table(description)).written_at,
-                 time.localtime(now).tm_gmtoff)
+    written_at = cron_state.read_table(cron_state.backup_table(description)).written_at
+    return World(targets, _elsewhere(description), written_at, time.localtime(now).tm_gmtoff)
+
+
+def _elsewhere(description: Mapping[str, Any]) -> Any:
+    try:
+        return offsite.State(description).load()
+    except (OSError, RecursionError) as problem:
+        return getattr(problem, "strerror", None) or type(problem).__name__
 
 
 def _target(description: Mapping[str, Any], target: str, now: float, left: int) -> Tuple[Target, int]:
@@ -326,6 +333,9 @@ def _judge_elsewhere(settings: Mapping[str, Any], world: World, now: float,
     rule = RULES["backup-copy"]
     if not settings:
         yield rule.finding("off")
+    elif isinstance(world.elsewhere, str):
+        yield rule.unread(world.elsewhere)
+        return
     for job, key in (("copy", "schedule"), ("check", "check_schedule")) if settings else ():
         try:
             due, following = due_times(settings[key], now, world.utc_offset, options["grace_hours"])

@@ -203,7 +203,7 @@ def _judge_daemon(world: World) -> Finding:
     if not there:
         return RULES["cron"].finding("absent")
     good = units.runs(there[0])
-    return RULES["cron"].finding("runs" if good else "not", there[0]["Id"], state=units.state(there[0]))
+    return RULES["cron"].finding("runs" if good else "not", there[0].get("Id", DAEMONS[0]), state=units.state(there[0]))
 
 
 def _judge_table(seen: Table, jobs: Sequence[Job]) -> Iterator[Finding]:

@@ -295,6 +295,12 @@ def test_the_copy_elsewhere(host: Host, state: Any, statuses: list[str]) -> None
     assert [finding.status for finding in host.read() if finding.id == "backup-copy"] == statuses
 
 
+def test_the_state_of_the_copy_cannot_be_read(host: Host) -> None:
+    host.description["backup"]["offsite"] = {"schedule": "15 4 * * *", "check_schedule": "45 4 * * 0"}
+    (host.root / "state/backup/offsite.json").mkdir()
+    assert [finding.status for finding in host.read() if finding.id == "backup-copy"] == ["UNKNOWN"]
+
+
 def test_growth(host: Host) -> None:
     for night in range(14):
         host.add(LAST_NIGHT - night * DAY, size=9000 if night < 7 else 4000)
