@@ -80,12 +80,12 @@ RULES = table(
         "schedule": _SCHEDULE,
     }),
     Rule("backup-trend", Text("backups of the last days", "최근 백업 추세"),
-         Text("one for each day that has one due, and growth of at most {most} % in a week",
-              "예정된 날마다 하나씩, 주간 증가 {most}% 이하"), {
+         Text("one for each day that had one due before the newest, and growth of at most {most} % in a week",
+              "최신 백업까지 예정된 날마다 하나씩, 주간 증가 {most}% 이하"), {
         "steady": Case(PASS, Text("{count} of {expected} days, {growth} % against the week before",
                                   "{expected}일 중 {count}일, 지난주 대비 {growth}%")),
         "counted": Case(PASS, Text("{count} of {expected} days", "{expected}일 중 {count}일")),
-        "new": Case(PASS, Text("none was due yet", "아직 예정된 백업이 없었음")),
+        "new": Case(PASS, Text("there are not two days to compare yet", "아직 비교할 이틀 치 백업이 없음")),
         "gaps": Case(WARN, Text("{count} of {expected} days: none on {missing}",
                                 "{expected}일 중 {count}일: {missing}에 없음"),
                      Text("see what cron did then: sudo journalctl -t {stack}-backup --since -7days; "
@@ -213,8 +213,9 @@ def judge(world: World, description: Mapping[str, Any], now: float, options: Map
         if target.copies is None:
             found.append(RULES["backup-newest"].unread(target.error, name))
         else:
-            found.append(_gone(name, target, description["backup_directory"])
-                         or _judge_newest(name, settings["schedule"], target, world, now, options, armed_at))
+            newest = _judge_newest(name, settings["schedule"], target, world, now, options, armed_at)
+            gone = _gone(name, target, description["backup_directory"]) if newest.status == PASS else None
+            found.append(gone or newest)
             found += _judge_bytes(name, target)
             found.append(_judge_trend(name, settings["schedule"], target, world, now, options, description))
         found += target.damage
@@ -266,6 +267,8 @@ def _judge_trend(name: str, schedule: str, target: Target, world: World, now: fl
     except ValueError:
         return rule.finding("schedule", name, schedule=schedule, most=options["growth"])
     there = {_day(entry["taken_at"], world.utc_offset) for entry in entries if entry["status"] == PASS}
+    # What is missing since the newest is told there.
+    expected = {day for day in expected if day <= max(there, default="")}
     missing = sorted(expected - there)
     growth = round(weeks[-1]["growth"]) if weeks else None
     case = ("gaps" if missing else "grows" if growth is not None and growth > options["growth"] else

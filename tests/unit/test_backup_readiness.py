@@ -150,8 +150,6 @@ def test_one_that_was_taken_and_is_gone(host: Host) -> None:
 def test_what_was_due_and_is_not_there(host: Host) -> None:
     assert host.bad() == [
         ("backup-newest", "FAIL", "there is no good one, and one was due at 2026-11-23 03:15"),
-        ("backup-trend", "WARN", "0 of 7 days: none on 2026-11-17, 2026-11-18, 2026-11-19, 2026-11-20, 2026-11-21, "
-                                 "2026-11-22, 2026-11-23"),
         ("backup-rehearsal", "WARN", "never, and one was due at 2026-11-22 04:35"),
     ]
 
@@ -197,7 +195,7 @@ def test_a_broken_newest_backup(host: Host, limit: int, damage: Callable[[Path],
     newest = host.add_nights(7)
     host.rehearse(at(2026, 11, 22, 4, 35))
     damage(newest)
-    bad = [entry for entry in host.bad(bytes=limit) if entry[0] not in ("backup-trend", "backup-size")]
+    bad = [entry for entry in host.bad(bytes=limit) if entry[0] != "backup-size"]
     assert (rule, "FAIL") in {entry[:2] for entry in bad}
     assert {entry[0] for entry in bad} == {rule} | ({"backup-newest"} if rule != "backup-sidecar" else set())
     assert any(words in entry[2] for entry in bad)
@@ -213,7 +211,7 @@ def test_one_that_others_may_read_is_still_a_backup(host: Host) -> None:
 def test_a_flipped_bit_takes_reading(host: Host) -> None:
     flip(host.add_nights(7))
     host.rehearse(at(2026, 11, 22, 4, 35))
-    assert [entry[0] for entry in host.bad()] == ["backup-newest", "backup-file", "backup-trend"]
+    assert [entry[0] for entry in host.bad()] == ["backup-newest", "backup-file"]
     assert host.bad(bytes=0) == []
     seen = next(finding.seen.en for finding in host.read(bytes=0) if finding.id == "backup-bytes")
     assert "10.0 KiB not read here" in seen
@@ -222,7 +220,7 @@ def test_a_flipped_bit_takes_reading(host: Host) -> None:
 def test_the_main_file_is_gone(host: Host) -> None:
     host.add_nights(7).unlink()
     host.rehearse(at(2026, 11, 22, 4, 35))
-    assert [entry[0] for entry in host.bad()] == ["backup-newest", "backup-trend"]
+    assert [entry[0] for entry in host.bad()] == ["backup-newest"]
 
 
 def test_much_smaller_than_those_before(host: Host) -> None:
@@ -240,7 +238,7 @@ def test_one_of_the_scripts_of_before(host: Host) -> None:
     (path / name).write_bytes(BODY)
     (path / (name + ".sha256")).write_text("%s  %s\n" % (hashlib.sha256(BODY).hexdigest(), name), encoding="utf-8")
     host.rehearse(at(2026, 11, 22, 4, 35))
-    assert [entry[0] for entry in host.bad(bytes=0)] == ["backup-newest", "backup-trend"]
+    assert [entry[0] for entry in host.bad(bytes=0)] == ["backup-newest"]
 
 
 @pytest.mark.parametrize(("taken", "armed", "status", "words"), [
