@@ -75,9 +75,9 @@ RULES = table(
     }, _LOOK),
     Rule("memory", Text("memory", "메모리"), Text("{least} % or more available", "사용 가능 {least}% 이상"), {
         "enough": Case(PASS, Text("{percent} % available ({free} of {total})",
-                                   "{percent}% 사용 가능({total} 중 {free})")),
+                                  "{percent}% 사용 가능({total} 중 {free})")),
         "short": Case(FAIL, Text("{percent} % available ({free} of {total})",
-                                  "{percent}% 사용 가능({total} 중 {free})"),
+                                 "{percent}% 사용 가능({total} 중 {free})"),
                       Text("see who uses it: docker stats --no-stream; ps -eo rss,args --sort=-rss | head",
                            "무엇이 쓰는지 확인하세요: docker stats --no-stream; ps -eo rss,args --sort=-rss | head")),
         "stalls": Case(FAIL, Text("everything waited for memory {stalls} % of the last minute",

@@ -53,8 +53,8 @@ RULES = table(
         "process": Case(WARN, Text("{kills} of its processes were killed at its memory limit since {started} ago",
                                    "{started} 전부터 프로세스 {kills}개가 메모리 한도로 강제 종료됨"), _MEMORY),
     }),
-    Rule("host-restart", Text("host", "호스트"), Text("neither the host nor Docker was restarted",
-                                                      "호스트와 Docker가 재시작되지 않음"), {
+    Rule("host-restart", Text("host", "호스트"),
+         Text("neither the host nor Docker was restarted", "호스트와 Docker가 재시작되지 않음"), {
         "steady": Case(PASS, Text("up since {up} ago", "{up} 전부터 가동 중")),
         "host": Case(WARN, Text("the host was restarted {up} ago, and all services with it",
                                 "호스트가 {up} 전에 재시작되어 모든 서비스도 재시작됨"),

@@ -238,11 +238,11 @@ def _judge_foreign(world: World, description: Mapping[str, Any]) -> Iterator[Fin
             continue
         used = sorted(volumes & {mount.get("Name") for mount in other.get("Mounts") or ()})
         reached = sorted(networks & set(_networks(other)))
-        for case, holds in (("volume", used), ("project", labels.get(_DIRECTORY) == description["directory"]
-                                              and labels.get(_PROJECT) != description["project"]),
-                            ("name", name in own_names), ("network", reached),
-                            ("by-hand", labels.get(_PROJECT) == description["project"]
-                                        and labels.get(_SERVICE) in description["services"])):
+        own_project = labels.get(_PROJECT) == description["project"]
+        other_project = not own_project and labels.get(_DIRECTORY) == description["directory"]
+        by_hand = own_project and labels.get(_SERVICE) in description["services"]
+        for case, holds in (("volume", used), ("project", other_project), ("name", name in own_names),
+                            ("network", reached), ("by-hand", by_hand)):
             if holds:
                 yield RULES["foreign-container"].finding(
                     case, name, volume=", ".join(used), network=", ".join(reached), unit=description["unit"],
