@@ -21,8 +21,7 @@ from .moments import span
 
 # ``bytes`` are read at most, of the newest backups together: the rest is for coinpilot-ops checksum. ``growth`` is in
 # percent.
-DEFAULTS: Mapping[str, Any] = {"grace_hours": backup_history.GRACE_HOURS, "bytes": 64 << 20,
-                                "growth": 100}
+DEFAULTS: Mapping[str, Any] = {"grace_hours": backup_history.GRACE_HOURS, "bytes": 64 << 20, "growth": 100}
 # A day after a deploy there is no night to wait for: a backup takes no longer than this.
 _GRACE_AFTER_DEPLOY = 0.25
 _DAY, _DAYS = 86400, 7
