@@ -299,14 +299,15 @@ def offset_of(tracking: str) -> Optional[float]:
 
 
 def _units(description: Mapping[str, Any]) -> List[Dict[str, str]]:
-    """The stack's own units; that which starts the services is told of by the health of the stack."""
+    """Docker and the stack's own units; that which starts the services is told of by the health of the stack."""
     names = set(units.installed(description["name"] + "-*")) | set(required(description))
     return units.show(*sorted(names - {description["unit"]}))
 
 
 def required(description: Mapping[str, Any]) -> List[str]:
     """The units that there must be."""
-    return ["%s-%s" % (description["name"], name) for name in ("metrics.service", "verify.timer")]
+    own = ("%s-%s" % (description["name"], name) for name in ("metrics.service", "verify.timer"))
+    return ["docker.service", *own]
 
 
 def _lists() -> Lists:
