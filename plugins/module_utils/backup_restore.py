@@ -25,13 +25,14 @@ from . import (
     backup_lock,
     backup_rehearsal,
     health,
+    watch,
 )
 from .backup_errors import BackupError
 from .backup_job import Job, Restored
 from .backup_journal import RESTORE, START, Journal
 from .backup_store import Backup
 from .engine import Engine, EngineError
-from .findings import FAIL, NOTHING, PASS, Case, Finding, Rule, Text, table
+from .findings import FAIL, NOTHING, PASS, Case, Finding, Rule, Text, problems, table
 
 # Seconds: longer than any service's grace period; until all that was started is healthy.
 STOP_SECONDS, HEALTHY_SECONDS = 180.0, 300.0
@@ -126,10 +127,15 @@ def run(description: Mapping[str, Any], wish: Wish, confirm: Confirm, tell: Tell
         _ask(job, _choose(job, wish, root), _again(wish, root), confirm)
         with backup_lock.hold(description, "restore", wish.target, tell), backup_lock.no_deploy(description):
             # Chosen again: while this one waited for its turn, another may have deleted it.
-            return _Restore(job, _choose(job, wish, root), root, _again(wish, root), tell).run(
+            found = _Restore(job, _choose(job, wish, root), root, _again(wish, root), tell).run(
                 wish.without_safety_backup)
     except (BackupError, EngineError, OSError) as problem:
         return [_stopped(problem, wish.target, root)]
+    if problems(found):
+        return found
+    reason = watch.RESTORED.fill(target=wish.target, name=wish.name)
+    begun = watch.begin(description, reason, job.engine)
+    return found if begun.status == PASS else [*found, begun]
 
 
 def _again(wish: Wish, root: str) -> str:

@@ -208,11 +208,14 @@ def _watch_arguments(add: Add) -> None:
 
 def _watch(options: argparse.Namespace, description: Description) -> Report:
     from . import watch, watch_run
+    from .engine import Engine
 
     if (options.action == "arm") != bool(options.reason.strip()):
         raise WrongUsage(MESSAGES["reason"])
     if options.action == "arm":
-        return Report([watch.arm_by_hand(description, options.reason)])
+        begun = watch.begin(description, watch.by_hand(options.reason), Engine())
+        # Here it is all that was asked for.
+        return Report([begun if begun.status == findings.PASS else begun._replace(status=findings.FAIL)])
     found = watch_run.run(description)
     # The timer calls each minute: where there is nothing to say, the journal is spared.
     return Report(found or [watch_run.nothing_due()], listing=render_text if found else lambda _found, _lang: "")

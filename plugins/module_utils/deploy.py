@@ -307,10 +307,7 @@ class Deployment:
 
     def _watch(self, reason: findings.Text) -> None:
         """Begins the 24-hour watch. The deploy itself is done: what keeps the watch from it stands in the log."""
-        try:
-            watch.arm(self.plan.description, reason, self.engine)
-        except (EngineError, OSError) as problem:
-            self._note("the 24-hour watch was not armed: %s" % problem)
+        self._note(watch.begin(self.plan.description, reason, self.engine).line("en"))
 
     # The last good state ----------------------------------------------------------------------------------------
 

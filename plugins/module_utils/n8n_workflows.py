@@ -301,7 +301,8 @@ class Work:
         self._remember(made)
         found += [finding for decision in made.decisions for finding in self._outcome(decision)]
         if made.changes():
-            watch.arm(self.description, watch.WORKFLOWS, self.engine)
+            begun = watch.begin(self.description, watch.WORKFLOWS, self.engine)
+            found += [] if begun.status == PASS else [begun]
 
     def _restart(self) -> None:
         Engine(self.engine.path, _STOP_PATIENCE).request("POST", "/containers/%s/restart" % self.service.id)

@@ -44,6 +44,8 @@ _DEPLOYED = Text("deploy of release {release}: restarted {services}", "릴리스
 _EVERYTHING = Text("everything", "전체")
 UNDONE = Text("a deploy failed and was undone", "배포가 실패하여 이전 상태로 되돌림")
 WORKFLOWS = Text("n8n's workflows were changed", "n8n 워크플로 변경")
+MONITORING = Text("the monitoring's configuration was changed", "모니터링 설정 변경")
+RESTORED = Text("{target} was restored from {name}", "{target}을(를) {name}(으)로 복구")
 
 RULES = table(
     Rule("watch-history", Text("history", "이력"), Text("every line can be read", "모든 줄을 읽을 수 있음"), {
@@ -63,13 +65,9 @@ RULES = table(
                                       "{path}이(가) 손상되어 비교할 기준이 없음"),
                         Text("begin again from now: sudo coinpilot-ops watch arm --reason 'begun again'",
                              "지금부터 다시 시작하세요: sudo coinpilot-ops watch arm --reason '다시 시작'")),
-        "no-engine": Case(FAIL, Text("not armed: {error}", "시작하지 못함: {error}"),
-                          Text("sudo systemctl restart docker, then run this again",
-                               "sudo systemctl restart docker 실행 후 다시 시도하세요")),
-        "unwritten": Case(FAIL, Text("not armed, {path} could not be written: {error}",
-                                     "시작하지 못함. {path}에 쓸 수 없음: {error}"),
-                          Text("make room or mend the mount: df -h {directory}",
-                               "공간이나 마운트를 확인하세요: df -h {directory}")),
+        "not-armed": Case(WARN, Text("not armed: {error}", "시작하지 못함: {error}"),
+                          Text("mend that; then: sudo coinpilot-ops watch arm --reason 'what was changed'",
+                               "원인을 고친 뒤 실행하세요: sudo coinpilot-ops watch arm --reason '변경 내용'")),
     }, Text("look at the file: sudo ls -l {path}", "파일을 확인하세요: sudo ls -l {path}")),
 )
 
@@ -127,17 +125,19 @@ def arm(description: Description, reason: Text, engine: Engine, now: Optional[fl
     return made
 
 
-def arm_by_hand(description: Description, words: str) -> Finding:
-    """The same for a person, whose words are the reason."""
-    words = " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())[:_LONGEST_REASON]
+def begin(description: Description, reason: Text, engine: Engine) -> Finding:
+    """The same for what is done already, and which no watch that cannot begin makes undone."""
     try:
-        made = arm(description, Text(words, words), Engine())
-    except EngineError as problem:
-        return RULES["watch-armed"].finding("no-engine", error=problem)
-    except OSError as problem:
-        return RULES["watch-armed"].finding("unwritten", path=directory(description), error=_said(problem),
-                                            directory=description["state_directory"])
+        made = arm(description, reason, engine)
+    except (EngineError, OSError) as problem:
+        return RULES["watch-armed"].finding("not-armed", error=problem)
     return RULES["watch-armed"].finding("armed", reason=Text(**made["reason"]))
+
+
+def by_hand(words: str) -> Text:
+    """A person's words as the reason."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())[:_LONGEST_REASON]
+    return Text(line, line)
 
 
 def armed(description: Description) -> Optional[Armed]:

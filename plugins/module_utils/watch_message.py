@@ -18,7 +18,7 @@ _LINES, _LONGEST = 5, 170
 _MARKS = {PASS: "✅", WARN: "🟠", FAIL: "🔴", UNKNOWN: "❔"}
 _COLOURS = {PASS: 0x2ECC71, WARN: 0xE67E22, FAIL: 0xE74C3C, UNKNOWN: 0x95A5A6}
 # What Discord would take for marks of its own.
-_MARKUP = re.compile(r"([*~`|\\])")
+_MARKUP = re.compile(r"([*~\\]|\|(?=\|))")
 
 _NOTHING_WRONG = Text("All items pass ({count}).", "모든 항목이 정상입니다({count}개).")
 _LATE = Text("Ran {span} late: the host was off, or the timer was.",
@@ -44,7 +44,7 @@ def told(entry: Entry) -> Text:
         parts.append(_LATE.fill(span=span(entry["late_seconds"])))
     wrong = entry["problems"]
     if wrong:
-        parts.append(Text(*(_line(wrong[0], lang) + ("" if len(wrong) == 1 else " (+%d)" % (len(wrong) - 1))
+        parts.append(Text(*(_shortened(_line(wrong[0], lang)) + ("" if len(wrong) == 1 else " (+%d)" % (len(wrong) - 1))
                             for lang in ("en", "ko"))))
     else:
         parts.append(_NOTHING_WRONG.fill(count=len(entry["items"])))
@@ -107,5 +107,10 @@ def _line(problem: Mapping[str, Any], lang: str) -> str:
 
 
 def _cut(text: str) -> str:
-    shown = _MARKUP.sub(r"\\\1", " ".join(text.split()))
-    return shown if len(shown) <= _LONGEST else shown[:_LONGEST - 1].rstrip("\\") + "…"
+    """For a message: without what Discord would take for marks of its own."""
+    return _shortened(_MARKUP.sub(r"\\\1", text)).rstrip("\\")
+
+
+def _shortened(text: str) -> str:
+    shown = " ".join(text.split())
+    return shown if len(shown) <= _LONGEST else shown[:_LONGEST - 1] + "…"

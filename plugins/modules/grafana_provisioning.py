@@ -64,7 +64,7 @@ report:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.coinpilot.ops.plugins.module_utils import findings, grafana_provisioning
+from ansible_collections.coinpilot.ops.plugins.module_utils import findings, grafana_provisioning, watch
 from ansible_collections.coinpilot.ops.plugins.module_utils.engine import Engine, EngineError
 
 
@@ -87,6 +87,9 @@ def main() -> None:
     except (OSError, EngineError, ValueError) as problem:
         module.fail_json(msg=str(problem))
     found = [grafana_provisioning.judge(world, description)]
+    if stale and not module.check_mode:
+        begun = watch.begin(description, watch.MONITORING, engine)
+        found += [] if begun.status == findings.PASS else [begun]
     module.exit_json(changed=stale, **findings.result(found, module.params["language"]))
 
 

@@ -78,7 +78,7 @@ reloaded:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.coinpilot.ops.plugins.module_utils import files, findings, prometheus_config
+from ansible_collections.coinpilot.ops.plugins.module_utils import files, findings, prometheus_config, watch
 from ansible_collections.coinpilot.ops.plugins.module_utils.engine import Engine, EngineError
 from ansible_collections.coinpilot.ops.plugins.module_utils.findings import Finding
 
@@ -113,6 +113,10 @@ def main() -> None:
         _end(module, prometheus_config.refusal(problem, description))
     except (OSError, EngineError, ValueError) as problem:
         module.fail_json(msg=str(problem))
+    if stale and not module.check_mode:
+        begun = watch.begin(description, watch.MONITORING, engine)
+        if begun.status != findings.PASS:
+            module.warn(begun.line(module.params["language"]))
     _end(module, prometheus_config.judge(world, description), changed=written or stale, reloaded=stale,
          diff={"before_header": path, "after_header": path, "before": before, "after": wanted.text})
 

@@ -19,6 +19,7 @@ from ansible_collections.coinpilot.ops.plugins.module_utils import (
     backup_restore,
     backup_store,
     container,
+    watch,
 )
 from ansible_collections.coinpilot.ops.plugins.module_utils.backup_errors import BackupError
 from ansible_collections.coinpilot.ops.plugins.module_utils.backup_job import Job, Restored
@@ -103,6 +104,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 @pytest.fixture
 def description(tmp_path: Path) -> dict[str, Any]:
     made = {"name": "coinpilot", "project": "oci", "log_directory": str(tmp_path / "log"), "unit": "stack.service",
+            "directory": str(tmp_path / "oci"),
             "state_directory": str(tmp_path / "state"), "backup_directory": str(tmp_path / "backups"),
             "backup": {"targets": {"cache": {"service": "redis", "schedule": "5 3 * * *", "writers": ["bot", "idle"]}}},
             "services": {name: {"engine": "redis", "container": "coinpilot-" + name}
@@ -143,6 +145,8 @@ def test_the_order_of_things(world: World, description: dict[str, Any]) -> None:
     # `idle` did not run, so it is neither stopped nor started.
     assert world.done == WHOLE
     assert backup_journal.read(description, "cache") is None
+    armed = watch.armed(description)
+    assert armed is not None and armed["reason"]["en"] == f"cache was restored from {NAME}"
 
 
 @pytest.mark.parametrize(("how", "changes", "said"), [

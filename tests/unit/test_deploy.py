@@ -99,7 +99,7 @@ def test_what_was_undone_is_watched_for_24_hours_and_a_watch_that_cannot_begin_i
     (tmp_path / "state" / "watch" / "armed.json").unlink()
     (tmp_path / "state" / "watch" / "armed.json").mkdir()
     assert "was undone" in str(deployment._undo("bot is dead", NOTHING_RAN, set()))
-    assert "the 24-hour watch was not armed" in Path(deployment.log_path).read_text()
+    assert "24-hour watch: not armed" in Path(deployment.log_path).read_text()
 
 
 def test_an_image_that_was_built_again_can_be_gone_back_to(

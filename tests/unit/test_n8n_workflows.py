@@ -448,8 +448,9 @@ class FakeN8n:
         self.calls: list[str] = []
         self.watched = 0
 
-    def arm(self, *_how: Any) -> None:
+    def begin(self, *_how: Any) -> findings.Finding:
         self.watched += 1
+        return n8n_workflows.watch.RULES["watch-armed"].finding("armed", reason="")
 
     def read(self, service: Any) -> n8n_workflows.Stored:
         return n8n_workflows.Stored(list(self.workflows.values()), self.webhooks, dict(self.marks), True)
@@ -499,7 +500,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         for name in ("import_workflows", "import_credentials", "set_active", "set_all_active"):
             monkeypatch.setattr(n8n_workflows.n8n_cli, name, getattr(n8n, name))
         monkeypatch.setattr(n8n_workflows, "read", n8n.read)
-        monkeypatch.setattr(n8n_workflows.watch, "arm", n8n.arm)
+        monkeypatch.setattr(n8n_workflows.watch, "begin", n8n.begin)
         monkeypatch.setattr(n8n_workflows.Work, "_is_ready", lambda work: True)
         monkeypatch.setattr(n8n_workflows.Work, "_restart", lambda work: n8n.restart())
         description = {**DESCRIPTION, "state_directory": str(tmp_path), "directory": str(tmp_path)}

@@ -138,7 +138,7 @@ def test_the_message_says_what_is_wrong_and_what_to_do_in_both_languages_and_no_
     lines = embed["description"].splitlines()
     assert embed["title"].startswith("🔴") and embed["color"] == 0xE74C3C
     assert lines.index("🔴 **서비스 bot0: *** 출력**") < lines.index("🔴 **service bot0: said *****")
-    assert "조치: \\`x\\` 확인" in lines and "do: look at \\`x\\`" in lines
+    assert "조치: `x` 확인" in lines and "do: look at `x`" in lines
     assert any("`sudo coinpilot-ops check t0`" in line and "15" in line for line in lines)
     assert SECRET not in json.dumps(world.posted, ensure_ascii=False)
     assert world.metrics['verdict{checkpoint="t0"}'] == 3
@@ -150,7 +150,7 @@ def test_the_longest_message_is_one_that_discord_takes(world: World) -> None:
     world.turn(0.05)
     run = watch.history(world.description, 30, NOW)[0][0]
     for problem in run["problems"]:
-        problem["seen"] = problem["fix"] = {"en": "`" * 5000, "ko": "한 줄 *" * 2000}
+        problem["seen"] = problem["fix"] = {"en": "*" * 5000, "ko": "한 줄 *" * 2000}
     message = watch_message.message({**run, "checkpoint": "t24h", "late_seconds": 9999}, [run], world.description)
     assert sum(len(embed["title"]) + len(embed["description"]) for embed in message["embeds"]) < 5900
     assert len(message["embeds"][0]["description"]) <= 4096
