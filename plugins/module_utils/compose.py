@@ -105,8 +105,10 @@ class Compose:
         return {name: digest for name, _space, digest in (line.partition(" ") for line in lines) if digest}
 
     def version(self) -> str:
-        """As Compose labels its containers with it."""
-        return self._quiet("version", "--short").strip().lstrip("v")
+        """As Compose labels its containers with it: three numbers, and nothing of what a distribution adds."""
+        said = self._quiet("version", "--short").strip()
+        numbers = re.match(r"v?(\d+\.\d+\.\d+)", said)
+        return numbers.group(1) if numbers else said
 
     def _quiet(self, *arguments: str, given: Optional[str] = None) -> str:
         """Standard output alone (warnings would spoil what is to be parsed). ``given`` is read as the compose file."""

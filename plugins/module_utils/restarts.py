@@ -20,8 +20,9 @@ from .findings import FAIL, NOTHING, PASS, WARN, Case, Finding, Rule, Text, tabl
 from .moments import moment, span
 
 # Seconds in which what starts by itself after the host, or Docker, does so: the unit waits for the services' health.
-# And in which the run that deployed goes on: n8n is restarted for its workflows after the watch was armed.
 _STARTING = 600
+# And in which what has armed the watch still restarts something itself.
+_ARMING = 120
 _LOGS = Text("see why: docker logs --tail 100 {container}", "원인 확인: docker logs --tail 100 {container}")
 _MEMORY = Text("give it more memory in stack_service_overrides, or see what grows: docker stats {container}",
                "stack_service_overrides에서 메모리를 늘리거나, 무엇이 늘어나는지 보세요: docker stats {container}")
@@ -190,7 +191,8 @@ def _judge_service(world: World, context: Context, name: str, container: str, no
     died = health.crashes(now, before)
     if died:
         return rule.finding("died", name, **dict(values, times=_times(died, before, now)))
-    if any(0 <= started - cause < _STARTING for cause in (world.host_started, world.docker_started, _armed(context))):
+    if (any(0 <= started - cause < _STARTING for cause in (world.host_started, world.docker_started))
+            or 0 <= started - _armed(context) < _ARMING):
         # That the host or Docker was restarted is told once.
         return rule.finding("steady", name, **values)
     if before is None:

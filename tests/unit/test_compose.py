@@ -48,3 +48,12 @@ def test_the_release_is_named_after_the_stack() -> None:
     assert compose.release_key({"name": "coin-pilot"}) == "COIN_PILOT_RELEASE"
 
 
+
+
+@pytest.mark.parametrize(("said", "label"), [
+    ("2.40.3\n", "2.40.3"), ("v2.17.2\n", "2.17.2"), ("2.26.1-4\n", "2.26.1"), ("2.40.3+ds1-0ubuntu1\n", "2.40.3"),
+    ("dev\n", "dev"),
+])
+def test_a_version_is_what_containers_are_labelled_with(monkeypatch: pytest.MonkeyPatch, said: str, label: str) -> None:
+    monkeypatch.setattr(compose.Compose, "_quiet", lambda *_arguments: said)
+    assert compose.Compose("p", "/", "c.yml", ".env").version() == label

@@ -58,7 +58,7 @@ def wrong(found: list[findings.Finding]) -> set[tuple[str, str]]:
     (container(started=HOUR, identity="b2", first=True), context(5 * HOUR, BASELINE), {("restart", findings.WARN)}),
     # What the deploy did itself, and what its run restarted after it.
     (container(started=6 * HOUR, restarts=2), context(5 * HOUR, BASELINE, window=30 * HOUR), set()),
-    (container(started=5 * HOUR - 300, restarts=2), context(5 * HOUR, BASELINE), set()),
+    (container(started=5 * HOUR - 60, restarts=2), context(5 * HOUR, BASELINE), set()),
     # A baseline that was damaged by hand is none.
     (container(started=HOUR, restarts=1), context(5 * HOUR, {"bot": {"restarts": "x"}}), {("restart", findings.FAIL)}),
     (container(started=HOUR, restarts=1), context(5 * HOUR, [1]), {("restart", findings.FAIL)}),
