@@ -338,26 +338,29 @@ def _ask_cache(asked: Asked) -> Dict[str, Reading]:
 
 
 def _read_logs(asked: Asked) -> Dict[str, Reading]:
-    ids = {name: asked.services[entry["service"]].container_id for name, entry in asked.entries.items()
-           if entry["service"] in asked.services}
-    # Of a service that has no container nothing is judged.
-    return {name: _read_log(asked.engine, container_id, asked.entries[name]["pattern"])
-            for name, container_id in ids.items() if container_id}
+    by_container: Dict[str, Dict[str, str]] = {}
+    for name, entry in asked.entries.items():
+        container_id = asked.services.get(entry["service"], health.Condition("missing")).container_id
+        if container_id:  # of a service that has none, nothing is judged
+            by_container.setdefault(container_id, {})[name] = entry["pattern"]
+    return {name: reading for container_id, patterns in by_container.items()
+            for name, reading in _read_log(asked.engine, container_id, patterns).items()}
 
 
-def _read_log(engine: Engine, container_id: str, pattern: str) -> Reading:
-    """The newest line that the pattern finds."""
-    wanted, oldest = re.compile(pattern), 0.0
+def _read_log(engine: Engine, container_id: str, patterns: Mapping[str, str]) -> Dict[str, Reading]:
+    """The newest line that each pattern finds."""
+    wanted = {name: re.compile(pattern) for name, pattern in patterns.items()}
+    found: Dict[str, Reading] = {}
     for count in _LINES:
-        lines = engine.logs(container_id, count, timestamps=True).splitlines()
-        for each in reversed(lines):
-            at, _space, text = each.partition(" ")
-            if wanted.search(text):
-                return Reading(moment(at))
-        oldest = moment(lines[0].partition(" ")[0]) or 0.0 if lines else 0.0
-        if len(lines) < count:
+        lines = [each.partition(" ") for each in engine.logs(container_id, count, timestamps=True).splitlines()]
+        for name in set(wanted) - set(found):
+            newest = next((at for at, _space, text in reversed(lines) if wanted[name].search(text)), None)
+            if newest is not None:
+                found[name] = Reading(moment(newest))
+        if len(lines) < count or len(found) == len(wanted):
             break
-    return Reading(oldest=oldest)
+    oldest = moment(lines[0][0]) if lines else None
+    return {name: found.get(name, Reading(oldest=oldest or 0.0)) for name in wanted}
 
 
 def _moment_of(value: Any, field: str) -> Optional[float]:

@@ -155,8 +155,14 @@ def line(second: int, text: str) -> str:
 ])
 def test_the_newest_line_of_a_log(lines: list[str], expected: Reading, asked: list[int]) -> None:
     log = Log(lines)
-    assert activity._read_log(log, "bot", "sent") == expected
+    assert activity._read_log(log, "bot", {"report": "sent", "never": "^$"})["report"] == expected
     assert log.asked == asked
+
+
+def test_no_more_of_a_log_is_read_than_needed() -> None:
+    log = Log([line(5, "idle")] * 20000 + [line(9, "sent"), line(9, "ingested")])
+    assert set(activity._read_log(log, "bot", {"report": "^sent$", "rss": "ingested"}).values()) == {Reading(9.0)}
+    assert log.asked == [1000]
 
 
 def test_a_log_that_cannot_be_read_is_unknown() -> None:
