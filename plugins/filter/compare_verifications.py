@@ -14,7 +14,7 @@ description:
 positional: _input, history
 options:
   _input:
-    description: The items, RV(coinpilot.ops.checklist_24h#module:items).
+    description: The items, RV(coinpilot.ops.checklist_24h#module:checked).
     type: list
     elements: dict
     required: true
@@ -33,7 +33,7 @@ seealso:
 EXAMPLES = r"""
 - name: What got worse overnight?
   ansible.builtin.debug:
-    msg: "{{ (result['items'] | coinpilot.ops.compare_verifications(result.history)).worse }}"
+    msg: "{{ (result.checked | coinpilot.ops.compare_verifications(result.history)).worse }}"
 """
 
 RETURN = r"""

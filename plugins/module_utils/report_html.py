@@ -247,11 +247,13 @@ class _Page:
         if compared["since"] is None:
             return '<p class="soft">%s</p>' % _escaped(self.word("nothing"))
         day = self.date(verification.day(compared["since"]))
-        lines = [self.word(kind, day=day, items=", ".join(
-            "%s (%s \N{RIGHTWARDS ARROW} %s)" % (titles[change["id"]], self.status(change["before"]),
-                                                self.status(change["now"])) for change in compared[kind]))
+        lines = [self.word(kind, day=day, items=", ".join(self.change(change, titles) for change in compared[kind]))
                  for kind in ("worse", "better") if compared[kind]]
         return "".join('<p class="soft">%s</p>' % _escaped(line) for line in lines or [self.word("same", day=day)])
+
+    def change(self, change: Mapping[str, str], titles: Mapping[str, str]) -> str:
+        before, now = self.status(change["before"]), self.status(change["now"])
+        return "%s (%s \N{RIGHTWARDS ARROW} %s)" % (titles[change["id"]], before, now)
 
     def watch(self, checkpoints: List[Mapping[str, Any]]) -> str:
         # A watch that was over long ago is in the timeline.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
-from . import findings, preflight, preflight_policy
+from . import findings, preflight_policy
 from .findings import FAIL, PASS, UNKNOWN, WARN, WORST_FIRST, Case, Finding, Rule, Text, table
 from .watch import CHECKPOINTS
 
@@ -36,11 +36,20 @@ RULES = table(
                       Text("judge nothing by this report before ansible_host of {subject} is right",
                            "{subject}의 ansible_host를 바로잡기 전에는 이 보고서를 믿지 마세요")),
     }),
+    Rule("oci", Text("OCI's own rules", "OCI 보안 규칙"), Text("looked at each week", "매주 점검"), {
+        "unasked": Case(WARN, Text("not looked at: security rules, budget and quotas",
+                                   "보안 규칙·예산·쿼터를 점검하지 않음"),
+                        Text("set security_preflight_oci_instance_id of {subject} (README, Security), "
+                             "or look in OCI's console",
+                             "{subject}의 security_preflight_oci_instance_id를 설정하거나(README의 보안 절) "
+                             "OCI 콘솔에서 확인하세요")),
+    }),
 )
 TITLES = {
     "reached": RULES["reached"].title,
     "identity": RULES["identity"].title,
     "outside": Text("ports from outside", "외부에서 본 포트"),
+    "history": Text("history of the checks", "점검 이력"),
     "oci": Text("OCI's own rules", "OCI 보안 규칙·예산"),
 }
 
@@ -92,6 +101,7 @@ def _with_verdict(shown: Dict[str, Any]) -> Dict[str, Any]:
 
 def _items(name: str, given: Mapping[str, Any]) -> List[Dict[str, Any]]:
     asked = {part: _mapping(given.get(part)) for part in ("identity", "checklist", "outside", "oci")}
+    no_oci = bool(asked["oci"].get("skipped"))
     asked = {part: answer for part, answer in asked.items() if answer and not answer.get("skipped")}
     away = next((answer for answer in asked.values() if answer.get("unreachable")), None)
     if away is not None:
@@ -110,6 +120,8 @@ def _items(name: str, given: Mapping[str, Any]) -> List[Dict[str, Any]]:
     found += [_part(name, part, answer, given.get("policy", preflight_policy.NONE)) for part, answer in asked.items()]
     if not found:
         found.append(_item("reached", [RULES["reached"].finding("nothing", name)]))
+    if no_oci:
+        found.append(_item("oci", [RULES["oci"].finding("unasked", name)]))
     return known + found
 
 
@@ -131,7 +143,17 @@ def _checked(name: str, answer: Mapping[str, Any]) -> List[Dict[str, Any]]:
                           "findings": [finding.as_dict() for finding in findings.sort(read)]})
         except (KeyError, TypeError, ValueError):
             found.append(_item("reached", [RULES["reached"].finding("unreadable", name)]))
-    return found or [_item("reached", [RULES["reached"].finding("nothing", name)])]
+    found = found or [_item("reached", [RULES["reached"].finding("nothing", name)])]
+    return found + _history(answer)
+
+
+def _history(answer: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """What is wrong with the host's history, which belongs to no item."""
+    try:
+        read = [_read(finding) for finding in answer.get("findings") or () if finding["id"] == "watch-history"]
+    except (KeyError, TypeError, ValueError):
+        return []
+    return [_item("history", read)] if read else []
 
 
 def _part(name: str, part: str, answer: Mapping[str, Any], policy: Any) -> Dict[str, Any]:
@@ -142,7 +164,8 @@ def _part(name: str, part: str, answer: Mapping[str, Any], policy: Any) -> Dict[
         found = [_read(finding) for finding in answer["findings"]]
     except (KeyError, TypeError, ValueError):
         return _item(part, [RULES["reached"].finding("unreadable", name)])
-    judged = preflight.with_policy(found, policy, preflight_policy.VARIABLE)
+    judged = preflight_policy.apply(preflight_policy.trusted(policy), found, datetime.date.today(),
+                                    preflight_policy.VARIABLE)
     # What is to be said of the policy itself, the preflight says.
     return _item(part, [finding for finding in judged if finding.id not in preflight_policy.RULES])
 

@@ -101,7 +101,15 @@ history:
   returned: success
   type: list
   elements: dict
+armed:
+  description:
+    - What began the 24-hour watch last, with C(armed_at) in seconds since 1970, C(release) and C(reason) (en, ko).
+    - Null where nothing did.
+  returned: success
+  type: dict
 """
+
+from typing import Any, Dict, Mapping, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.coinpilot.ops.plugins.module_utils import checklist, findings, watch
@@ -127,7 +135,14 @@ def main() -> None:
     found = checklist.found(results) + found
     module.exit_json(changed=False, **{
         **findings.result(found, language), "report": checklist.render(results, language),
-        "verdict": findings.summary(results, language), "checked": checklist.as_dict(results), "history": history})
+        "verdict": findings.summary(results, language), "checked": checklist.as_dict(results), "history": history,
+        "armed": _armed(description)})
+
+
+def _armed(description: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
+    """Without what the watch compares with: that is large."""
+    armed = watch.armed(description)
+    return None if armed is None else {key: armed[key] for key in ("armed_at", "release", "reason")}
 
 
 if __name__ == "__main__":

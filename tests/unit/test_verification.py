@@ -72,10 +72,14 @@ def statuses(given: dict[str, Any]) -> list[tuple[str, str]]:
     ({**answer(item("a")), "outside": {"findings": [finding("FINE")]}},
      [("outside", "UNKNOWN"), ("identity", "PASS"), ("a", "PASS")]),
     (answer(item("a", findings=[{"id": "x"}])), [("reached", "UNKNOWN"), ("identity", "PASS")]),
+    (answer(item("a"), findings=[finding("PASS"), finding("WARN", id="watch-history")]),
+     [("history", "WARN"), ("identity", "PASS"), ("a", "PASS")]),
     # What was not asked for is not missed.
     ({"identity": {"recorded": True}, "checklist": {"skipped": True}, "outside": {"findings": [finding("PASS")]}},
      [("identity", "PASS"), ("outside", "PASS")]),
     ({**answer(item("a")), "outside": {"skipped": True}, "oci": {}}, [("identity", "PASS"), ("a", "PASS")]),
+    # Once a week somebody has to look at OCI's rules.
+    ({**answer(item("a")), "oci": {"skipped": True}}, [("oci", "WARN"), ("identity", "PASS"), ("a", "PASS")]),
     ({**answer(item("a")), "outside": {"failed": True, "msg": "boom"}},
      [("outside", "UNKNOWN"), ("identity", "PASS"), ("a", "PASS")]),
     ({**answer(item("a")), "oci": {"findings": [finding("FAIL")]}},
