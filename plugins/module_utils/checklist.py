@@ -9,13 +9,13 @@ import os
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from . import checklist_readers, findings, health, watch
 from .checklist_context import Context
 from .checklist_items import ALL, DAILY, HOURS, WEEKLY, Item, items
 from .engine import Engine, EngineError
-from .findings import FAIL, PASS, UNKNOWN, Case, Finding, Rule, Text, table
+from .findings import FAIL, NOTHING, PASS, UNKNOWN, Case, Finding, Rule, Text, table
 
 CHECKPOINTS = (ALL, DAILY, WEEKLY, *HOURS)
 
@@ -35,9 +35,10 @@ RULES = table(
                             "이 내용을 알려 주세요. 다른 항목에는 영향이 없습니다")),
     }),
 )
-_NOT_JUDGED = Text("not judged while {services}: {seen}", "{services} 상태라 판단하지 않음: {seen}")
+_NOT_JUDGED = Text("not judged while {services}", "{services} 상태라 판단하지 않음")
 _IS = Text("{name} is {kind}", "{name}: {kind}")
 _SERVICES_FIRST = Text("see to the service first", "서비스부터 해결하세요")
+_AS_ABOVE = Text("as above", "위와 같음")
 _CHECKED = Text("{count} checked", "{count}개 확인")
 _DO = Text("do: ", "조치: ")
 _ADVICE = Text("then: ", "그다음: ")
@@ -143,8 +144,8 @@ def _result(item: Item, reading: _Reading) -> Result:
 
 
 def _without_consequences(results: List[Result], context: Context) -> List[Result]:
-    """What failed because a service is down is not told apart from it: it cannot be judged until that is mended."""
-    if not any(result.status == FAIL and result.item.needs for result in results):
+    """What a service that is down brings about is not judged until that is mended: one fault is one red line."""
+    if not any(result.status in (FAIL, UNKNOWN) and result.item.needs for result in results):
         return results
     try:
         containers = health.by_service(context.engine.containers(context.description["project"]))
@@ -156,13 +157,13 @@ def _without_consequences(results: List[Result], context: Context) -> List[Resul
 
 
 def _excused(result: Result, sick: Mapping[str, str]) -> Result:
-    if not sick or result.status != FAIL:
+    if not sick or result.status not in (FAIL, UNKNOWN):
         return result
     named = [_IS.fill(name=name, kind=kind) for name, kind in sick.items()]
     services = Text(", ".join(each.en for each in named), ", ".join(each.ko for each in named))
-    found = [finding if finding.status != FAIL else finding._replace(
-        status=UNKNOWN, seen=_NOT_JUDGED.fill(services=services, seen=finding.seen), fix=_SERVICES_FIRST)
-        for finding in result.findings]
+    seen = _NOT_JUDGED.fill(services=services)
+    found = [finding._replace(status=UNKNOWN, seen=seen, fix=_SERVICES_FIRST)
+             if finding.status in (FAIL, UNKNOWN) else finding for finding in result.findings]
     return result._replace(status=findings.worst(found), findings=found)
 
 
@@ -187,13 +188,16 @@ def render(results: Sequence[Result], lang: str) -> str:
     status_width = max(findings.width(word.get(lang)) for word in findings.STATUS_WORDS.values())
     title_width = max((findings.width(result.item.title.get(lang)) for result in ordered), default=0)
     lines = [findings.summary(ordered, lang)]
+    told: Set[str] = set()
     for result in ordered:
-        word = findings.pad(findings.STATUS_WORDS[result.status].get(lang), status_width)
-        title = result.item.title.get(lang)
-        if result.status == PASS:
-            lines.append("%s  %s  %s" % (word, findings.pad(title, title_width), _passed(result).get(lang)))
-        else:
-            lines.append("%s  %s" % (word, title))
+        # What one thing keeps from being judged is said of it once.
+        seen = {finding.seen.get(lang) for finding in result.findings if finding.status != PASS}
+        again = result.status == UNKNOWN and seen <= told
+        told |= seen
+        note = _passed(result) if result.status == PASS else _AS_ABOVE if again else NOTHING
+        lines.append("  ".join((findings.pad(findings.STATUS_WORDS[result.status].get(lang), status_width),
+                                findings.pad(result.item.title.get(lang), title_width), note.get(lang))))
+        if result.status != PASS and not again:
             lines += [" " * (status_width + 2) + line for line in _trouble(result, lang)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 

@@ -148,7 +148,9 @@ def _reference_problems(items: Mapping[str, Any], overrides: Mapping[str, Any],
             found += [_finding(key, variable, name=name, read=item["read"], known=", ".join(known) or "-",
                                **{key: _one_line(given)}) for given in item.get(key + "s", ()) if given not in known]
         for option, value in item.get("options", {}).items():
-            kind = _NUMBER if isinstance(source.options.get(option), (int, float)) else _NAMES
+            default = source.options.get(option)
+            kind = (_NUMBER if isinstance(default, (int, float)) else KINDS["options"] if isinstance(default, Mapping)
+                    else _NAMES)
             if option in source.options and not kind.holds(value):
                 found.append(_finding("kind", variable, name=name, key=option, kind=kind.words, value=_show(value)))
     for name, change in overrides.items():

@@ -300,8 +300,9 @@ def offset_of(tracking: str) -> Optional[float]:
 
 def _units(description: Mapping[str, Any]) -> List[Dict[str, str]]:
     """Docker and the stack's own units; that which starts the services is told of by the health of the stack."""
-    names = set(units.installed(description["name"] + "-*")) | set(required(description))
-    return units.show(*sorted(names - {description["unit"]}))
+    needed = required(description)
+    others = set(units.installed(description["name"] + "-*")) - {description["unit"], *needed}
+    return units.show(*needed, *sorted(others))
 
 
 def required(description: Mapping[str, Any]) -> List[str]:

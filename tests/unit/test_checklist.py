@@ -253,7 +253,7 @@ def test_what_a_service_that_is_down_brings_about_is_not_judged(world: World, co
     if status == UNKNOWN:
         kind = containers.get("bot", "missing")
         bad = next(finding for finding in results[0].findings if finding.id == "other")
-        assert bad.seen.en == f"not judged while bot is {kind}: bad" and bad.fix.en == "see to the service first"
+        assert bad.seen.en == f"not judged while bot is {kind}" and bad.fix.en == "see to the service first"
 
 
 def test_only_some(world: World) -> None:
@@ -286,6 +286,12 @@ def test_much_trouble_is_no_long_list(world: World) -> None:
     world.gives = [RULES["one"].finding("bad", "subject %d" % number) for number in range(9)]
     shown = checklist.render(run({"a": item()}), "en")
     assert shown.count("bad") == 5 and "and 4 more: --format json shows all" in shown
+
+
+def test_what_is_unknown_for_one_reason_is_said_once(world: World) -> None:
+    results = run({"a": item("raising"), "b": item("raising", options={"x": 1}), "c": item(rules=["one"])})
+    shown = checklist.render(results, "en")
+    assert shown.count("stopped by an error") == 1 and "UNKNOWN  An item  as above\nPASS" in shown
 
 
 def test_nothing_is_no_pass() -> None:
