@@ -166,6 +166,7 @@ def _checked_armed(value: Any) -> Armed:
             and all(isinstance(entry, dict) for entry in value["baseline"].values()))
     if not good:
         raise Damaged("armed.json")
+    _must_have_bytes(value)
     return dict(value)
 
 
@@ -226,9 +227,11 @@ def entry(checkpoint: str, found: Sequence[Finding], items: Mapping[str, str], a
           armed_now: Optional[Armed] = None, late: float = 0.0) -> Entry:
     """One line of the history. ``items`` is what became of each item of the checklist."""
     wrong = [finding.as_dict() for finding in sort(found) if finding.status != PASS]
+    # Of what a service wrote, not every text has bytes.
+    shown = json.loads(json.dumps(wrong[:PROBLEMS_KEPT], ensure_ascii=False).encode("utf-8", "replace"))
     return {"at": int(at), "checkpoint": checkpoint, "release": armed_now["release"] if armed_now else None,
             "armed_at": armed_now["armed_at"] if armed_now else None, "late_seconds": int(max(0.0, late)),
-            "verdict": _verdict(items, found), "items": dict(items), "problems": wrong[:PROBLEMS_KEPT],
+            "verdict": _verdict(items, found), "items": dict(items), "problems": shown,
             "seconds": round(seconds, 1)}
 
 
@@ -298,9 +301,13 @@ def _checked(value: Any) -> Entry:
             and isinstance(value.get("problems"), list) and all(map(_is_problem, value["problems"])))
     if not good:
         raise Damaged("history.jsonl")
-    # It has to be written again, and not every text that JSON can hold has bytes.
+    _must_have_bytes(value)
+    return {"release": None, "armed_at": None, **value}
+
+
+def _must_have_bytes(value: Any) -> None:
+    """It has to be written again, and not every text that JSON can hold has bytes."""
     json.dumps(value, ensure_ascii=False).encode("utf-8")
-    return dict(value)
 
 
 def _is_problem(value: Any) -> bool:

@@ -104,6 +104,7 @@ def test_a_change_after_a_checkpoint_or_much_later_is_another(description: dict[
     '{"release": "r", "armed_at": true, "reason": {"en": "", "ko": ""}, "baseline": {}}',
     '{"release": "r", "armed_at": 1e400, "reason": {"en": "", "ko": ""}, "baseline": {}}',
     '{"release": "r", "armed_at": 1, "reason": "x", "baseline": {}}',
+    '{"release": "\\ud800", "armed_at": 1, "reason": {"en": "", "ko": ""}, "baseline": {}}',
     '{"release": "r", "armed_at": 1, "reason": {"en": "", "ko": ""}, "baseline": {"db": 1}}',
 ])
 def test_a_damaged_arming_is_told_and_taken_for_none(description: dict[str, Any], text: str) -> None:
@@ -153,6 +154,13 @@ def test_an_entry_says_all_that_the_page_and_the_message_need(description: dict[
         "checkpoint": "t1h", "release": "r7", "armed_at": NOW, "late_seconds": 3600, "verdict": FAIL,
         "items": {"services": FAIL}}
     assert told["problems"][0]["fix"] == {"en": "start it", "ko": "시작하세요"}
+
+
+def test_what_a_service_wrote_that_is_no_text_is_no_damage_later(description: dict[str, Any]) -> None:
+    found = [RULE.finding("bad", "\udcff \ud800")]
+    watch.record(description, watch.entry("daily", found, {}, NOW, 1))
+    [read], damage = watch.history(description, 30, NOW)
+    assert damage == [] and read["problems"][0]["subject"] == "? ?"
 
 
 def test_the_history_is_bounded_in_days_and_lines(description: dict[str, Any]) -> None:
