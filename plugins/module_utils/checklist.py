@@ -188,24 +188,26 @@ def render(results: Sequence[Result], lang: str) -> str:
     status_width = max(findings.width(word.get(lang)) for word in findings.STATUS_WORDS.values())
     title_width = max((findings.width(result.item.title.get(lang)) for result in ordered), default=0)
     lines = [findings.summary(ordered, lang)]
-    told: Set[str] = set()
+    told: Set[Text] = set()
     for result in ordered:
-        # What one thing keeps from being judged is said of it once.
-        seen = {finding.seen.get(lang) for finding in result.findings if finding.status != PASS}
-        again = result.status == UNKNOWN and seen <= told
-        told |= seen
-        note = _passed(result) if result.status == PASS else _AS_ABOVE if again else NOTHING
+        note = _note(result, told)
+        told |= {finding.seen for finding in result.findings if finding.status != PASS}
         lines.append("  ".join((findings.pad(findings.STATUS_WORDS[result.status].get(lang), status_width),
                                 findings.pad(result.item.title.get(lang), title_width), note.get(lang))))
-        if result.status != PASS and not again:
+        if not note.get(lang):
             lines += [" " * (status_width + 2) + line for line in _trouble(result, lang)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _passed(result: Result) -> Text:
-    if len(result.findings) == 1:
-        return result.findings[0].seen
-    return _CHECKED.fill(count=len(result.findings))
+def _note(result: Result, told: Set[Text]) -> Text:
+    """What takes no more than the item's own line: a pass, and what is not judged for a reason that is told already."""
+    if result.status == PASS:
+        one = len(result.findings) == 1
+        return result.findings[0].seen if one else _CHECKED.fill(count=len(result.findings))
+    wrong = [finding for finding in result.findings if finding.status != PASS]
+    if all(finding.fix == _SERVICES_FIRST for finding in wrong):
+        return wrong[0].seen
+    return _AS_ABOVE if result.status == UNKNOWN and {finding.seen for finding in wrong} <= told else NOTHING
 
 
 def _trouble(result: Result, lang: str) -> List[str]:

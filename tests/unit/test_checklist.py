@@ -253,6 +253,7 @@ def test_what_a_service_that_is_down_brings_about_is_not_judged(world: World, co
     if status == UNKNOWN:
         kind = containers.get("bot", "missing")
         bad = next(finding for finding in results[0].findings if finding.id == "other")
+        assert f"An item  not judged while bot is {kind}\n" in checklist.render(results, "en")
         assert bad.seen.en == f"not judged while bot is {kind}" and bad.fix.en == "see to the service first"
 
 
