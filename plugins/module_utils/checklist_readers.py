@@ -77,11 +77,15 @@ def _webhooks() -> Source:
 def _preflight() -> Source:
     from . import findings, preflight, preflight_compose, preflight_env, preflight_host, preflight_policy
 
+    # That the host waits for a reboot, the reader of the host tells.
+    left_out = "host-reboot"
+
     def read(context: Context, options: Options) -> List[Finding]:
-        return preflight.run(preflight.of_host(context.description))
+        return [finding for finding in preflight.run(preflight.of_host(context.description)) if finding.id != left_out]
 
     judges = (preflight_compose, preflight_env, preflight_host, preflight_policy)
-    return Source(findings.table(*(rule for judge in judges for rule in judge.RULES.values())), read)
+    rules = findings.table(*(rule for judge in judges for rule in judge.RULES.values() if rule.id != left_out))
+    return Source(rules, read)
 
 
 # Readers that are made for it ----------------------------------------------------------------------------------------
