@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 PENDING, HEALTHY, FAILED = "pending", "healthy", "failed"
 
-_HASH, _NUMBER = "com.docker.compose.config-hash", "com.docker.compose.container-number"
+_NUMBER = "com.docker.compose.container-number"
 
 # Crashes of a container since the deploy began that are called a crash loop. One may be a race at start.
 CRASH_LOOP = 2
@@ -61,7 +61,7 @@ def by_service(containers: Sequence[Mapping[str, Any]]) -> Dict[str, Mapping[str
 
 def made_by_compose(container: Mapping[str, Any]) -> bool:
     """False for one that was run by hand: an image that Compose has built hands its other labels on."""
-    return _HASH in (container["Config"].get("Labels") or {})
+    return _NUMBER in (container["Config"].get("Labels") or {})
 
 
 def _rank(container: Mapping[str, Any]) -> Tuple[bool, int]:

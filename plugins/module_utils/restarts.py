@@ -30,7 +30,6 @@ _MEMORY = Text("give it more memory in stack_service_overrides, or see what grow
 RULES = table(
     Rule("restart", Text("restarts", "재시작"), Text("runs on since {since} ago", "{since} 전부터 계속 실행됨"), {
         "steady": Case(PASS, Text("runs since {started} ago", "{started} 전부터 실행 중")),
-        "looping": Case(FAIL, Text("dies again and again: {condition}", "계속 종료됨: {condition}"), _LOGS),
         "died": Case(FAIL, Text("died {times} and came back; runs since {started} ago",
                                 "{times} 종료된 뒤 되살아남. {started} 전부터 실행 중"), _LOGS),
         "restarted": Case(WARN, Text("was stopped and started again by someone; runs since {started} ago",
@@ -131,16 +130,15 @@ def _kills(pid: int) -> Optional[int]:
 
 
 def judge(world: World, context: Context) -> List[Finding]:
-    """One finding a service that runs; of one that does not, the services' own rule tells."""
+    """One finding a service that is up; of one that is not, or not yet again, the services' own rule tells."""
     host = _judge_host(world, context)
     if "containers" in world.errors:
         return [host, RULES["restart"].unread(world.errors["containers"], since=_since(context))]
     found = []
     containers = health.by_service(world.containers)
     for name, service in context.description["services"].items():
-        container = containers.get(name)
-        now = health.condition(container)
-        if container is not None and now.kind not in ("created", "exited", "dead", "removing"):
+        now = health.condition(containers.get(name))
+        if now.kind in ("healthy", "running", "unhealthy", "paused"):
             found.append(_judge_service(world, context, name, service["container"], now))
             found += _judge_memory(world, name, service["container"], now, context)
     if found and not any(finding.id == "memory-kill" for finding in found):
@@ -183,9 +181,7 @@ def _judge_service(world: World, context: Context, name: str, container: str, no
         return rule.unread("StartedAt: %s" % (now.started_at or "-"), name, since=_since(context))
     before = _baseline(context, name)
     values = {"since": _since(context), "started": span(context.now - started), "container": container,
-              "condition": now, "times": NOTHING}
-    if now.kind == "restarting":
-        return rule.finding("looping", name, **values)
+              "times": NOTHING}
     if started <= _begin(context):
         return rule.finding("steady", name, **values)
     died = health.crashes(now, before)

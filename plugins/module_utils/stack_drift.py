@@ -20,7 +20,7 @@ from .engine import Engine, EngineError
 from .findings import FAIL, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, table
 
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
-_HASH = "com.docker.compose.config-hash"
+_NUMBER = "com.docker.compose.container-number"
 _DIRECTORY, _ONEOFF = "com.docker.compose.project.working_dir", "com.docker.compose.oneoff"
 _KEY = re.compile(r"[A-Z][A-Z_]{1,40}\Z")
 _DEPLOY = Text("deploy again: ansible-playbook site.yml", "다시 배포하세요: ansible-playbook site.yml")
@@ -138,7 +138,7 @@ def gather(description: Mapping[str, Any], engine: Engine) -> World:
         return world._replace(
             containers=containers, images={name: engine.image_id(name) for name in references},
             others=[entry for entry in listed
-                    if _labels(entry).get(_PROJECT) != description["project"] or _HASH not in _labels(entry)])
+                    if _labels(entry).get(_PROJECT) != description["project"] or _NUMBER not in _labels(entry)])
     except (EngineError, ValueError, KeyError, TypeError) as problem:
         errors["containers"] = str(problem)
         return world

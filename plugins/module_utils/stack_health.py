@@ -1,6 +1,9 @@
 # Copyright (c) the CoinPilot operators
 # MIT License (see LICENSE)
-"""Is the stack as it is described, and healthy? `gather` reads the host, `judge` is pure."""
+"""Is the stack as it is described, and healthy? `gather` reads the host, `judge` is pure.
+
+Whether a service has died and come back is judged in `restarts`, by the time in which it did.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,6 @@ RULES = table(
         "unchecked": Case(WARN, Text("running, with no health check", "실행 중이지만 헬스체크가 없음"),
                           Text("deploy again: the compose file has one for every service",
                                "다시 배포하세요. compose 파일에는 모든 서비스의 헬스체크가 있습니다")),
-        "restarted": Case(WARN, Text("healthy now, after {restarts} restarts by Docker",
-                                     "지금은 정상이지만 Docker가 {restarts}번 재시작함"),
-                          Text("see why: docker logs --tail 100 {container}",
-                               "원인을 확인하세요: docker logs --tail 100 {container}")),
         "down": Case(FAIL, Text("{condition}", "{condition}"),
                      Text("see why: docker logs --tail 100 {container}; then: sudo systemctl reload {unit}",
                           "원인 확인: docker logs --tail 100 {container}; 그다음: sudo systemctl reload {unit}")),
@@ -156,9 +155,7 @@ def _judge_service(name: str, service: Mapping[str, Any], container: Optional[Ma
                    world: Mapping[str, Any], description: Mapping[str, Any]) -> List[Finding]:
     now = health.condition(container)
     case = {"healthy": "healthy", "running": "unchecked"}.get(now.kind, "down")
-    if case == "healthy" and now.restarts:
-        case = "restarted"
-    found = [RULES["service"].finding(case, name, condition=now, container=service["container"], restarts=now.restarts,
+    found = [RULES["service"].finding(case, name, condition=now, container=service["container"],
                                       unit=description["unit"])]
     if container is None:
         return found

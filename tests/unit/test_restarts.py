@@ -48,7 +48,7 @@ def wrong(found: list[findings.Finding]) -> set[tuple[str, str]]:
     (container(started=HOUR, restarts=3), context(), {("restart", findings.FAIL)}),
     (container(started=HOUR), context(), {("restart", findings.WARN)}),
     (container(started=HOUR, created=HOUR, first=True), context(), set()),
-    (container(Status="restarting", restarts=9), context(), {("restart", findings.FAIL)}),
+    (container(started=HOUR, restarts=9, Health={"Status": "unhealthy"}), context(), {("restart", findings.FAIL)}),
     # Against the baseline of the arming, five hours ago.
     (container(started=6 * HOUR, restarts=2), context(5 * HOUR, BASELINE), set()),
     (container(started=HOUR, restarts=3), context(5 * HOUR, BASELINE), {("restart", findings.FAIL)}),
@@ -64,6 +64,8 @@ def wrong(found: list[findings.Finding]) -> set[tuple[str, str]]:
     (container(started=HOUR, restarts=1), context(5 * HOUR, [1]), {("restart", findings.FAIL)}),
     # Of what does not run, another rule tells.
     (container(Status="exited", restarts=3, started=HOUR), context(), set()),
+    (container(Status="restarting", restarts=9), context(), set()),
+    (container(started=10, restarts=9, Health={"Status": "starting"}), context(), set()),
     (container(StartedAt="soon"), context(), {("restart", findings.UNKNOWN)}),
     (container(started=HOUR, restarts=1, OOMKilled=True), context(),
      {("restart", findings.FAIL), ("memory-kill", findings.FAIL)}),
