@@ -21,6 +21,8 @@ WEBHOOK = "DISCORD_WEBHOOK_URL"
 # Discord turns away what the standard library calls itself.
 _HEADERS = {"User-Agent": "coinpilot-ops"}
 _SECONDS = 20.0
+# Seconds after a boot: sooner, Prometheus and Grafana still tell of what was down meanwhile.
+SETTLED = 180.0
 _PAUSE, _GIVE_UP = 600.0, 2 * watch.DAY
 _SHORTEST_SECRET = 8
 # The values of the metric.
@@ -90,12 +92,20 @@ def check(description: Description, checkpoint: str) -> Checked:
                    [finding for result in results for finding in result.findings])
 
 
+def seconds_up() -> float:
+    """Since the host booted, by the age of its first process."""
+    with open("/proc/1/stat", encoding="utf-8", errors="replace") as stream:
+        # The name, in parentheses, may hold anything; the start is 20 fields after it.
+        started = float(stream.read().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
+
+
 def run(description: Description, check: Check = check, now: Callable[[], float] = time.time,
-        post: Optional[Post] = None) -> List[Finding]:
+        post: Optional[Post] = None, up: Callable[[], float] = seconds_up) -> List[Finding]:
     """One turn. What there was to do stands in the findings; with nothing to do there is none."""
     try:
         with watch.locked(description, "turn.lock"):
-            return _turn(description, check, now, post or _post)
+            return _turn(description, check, now, post or _post, up() >= SETTLED)
     except OSError as problem:
         return [RULES["watch-state"].finding("unwritten", path=watch.directory(description), error=problem.strerror,
                                              directory=description["state_directory"])]
@@ -105,10 +115,11 @@ def nothing_due() -> Finding:
     return RULES["watch-due"].finding("nothing")
 
 
-def _turn(description: Description, check: Check, now: Callable[[], float], post: Post) -> List[Finding]:
+def _turn(description: Description, check: Check, now: Callable[[], float], post: Post, settled: bool
+          ) -> List[Finding]:
     armed, found = watch.load_armed(description)
     entries, unread = watch.history(description, watch.DAYS_KEPT, now())
-    due = watch.due(armed, entries, now())
+    due = watch.due(armed, entries, now()) if settled else []
     pending = read_pending(description)
     if due:
         # Proves that there is room: a result that cannot be kept would be told again each minute.

@@ -41,7 +41,7 @@ class World:
     """A host with its clock, its checklist and its Discord."""
 
     def __init__(self, path: Path):
-        self.path, self.clock, self.bad, self.why = path, NOW, 0, None
+        self.path, self.clock, self.bad, self.why, self.up = path, NOW, 0, None, 1e6
         self.checked: list[str] = []
         self.posted: list[Mapping[str, Any]] = []
         path.joinpath(".env").write_text(
@@ -59,7 +59,7 @@ class World:
         """A turn so many hours after the beginning."""
         if hours is not None:
             self.clock = NOW + hours * HOUR
-        return watch_run.run(self.description, self._check, lambda: self.clock, self._post)
+        return watch_run.run(self.description, self._check, lambda: self.clock, self._post, lambda: self.up)
 
     def _check(self, _description: Any, checkpoint: str) -> watch_run.Checked:
         self.checked.append(checkpoint)
@@ -116,6 +116,19 @@ def test_what_was_missed_runs_late_and_says_so(world: World) -> None:
     assert [entry["late_seconds"] for entry in watch.history(world.description, 30, NOW)[0]] == [0, 6 * HOUR, HOUR]
     assert "6시간 늦게" in world.posted[1]["embeds"][0]["description"]
     assert "Ran 6 hours late" in world.posted[1]["embeds"][0]["description"]
+
+
+def test_after_a_boot_the_host_gets_time_to_settle(world: World) -> None:
+    world.arm()
+    world.up = 179.0
+    assert world.turn(2) == [] and world.pending()
+    world.up = 180.0
+    assert by_id(world.turn(2), "watch-checkpoint") == [("t0", PASS), ("t1h", PASS)]
+
+
+def test_how_long_the_host_is_up_can_be_read() -> None:
+    first = watch_run.seconds_up()
+    assert 0 < first <= watch_run.seconds_up()
 
 
 def test_a_new_change_begins_it_anew(world: World) -> None:

@@ -97,7 +97,7 @@ def test_a_deploy_begins_the_watch_and_one_that_changes_nothing_does_not(host: H
                   for shown in [inspect(host, name)]}
     assert [line.split()[0] for line in lines(host).values()] == ["PASS"] * 5 and "KST" in lines(host)["T+24h"]
     run = play("site.yml", {"stack_settings": {"LLM_MODE": "prod", "MY_OWN_KEY": "for the watch"}}).expect_success()
-    assert run.changed == 0 and armed(host) == first
+    assert armed(host) == first, run.output
 
 
 def test_the_timer_runs_what_is_due_and_then_starts_no_process(host: Host, discord: Discord) -> None:
@@ -159,13 +159,14 @@ def test_a_reboot_loses_no_checkpoint(host: Host, stand_in: str) -> None:
     subprocess.run([sys.executable, str(CHECKOUT / "tests" / "stand_in" / "stand_in.py"), "reboot", "--name", stand_in],
                    check=True)
     host.check_output(f"timeout 360 sh -c 'until grep -q \"{armed(host)['armed_at']}\" {WATCH}/history.jsonl; "
-                      "do sleep 1; done'")
-    # Only once the stack was up again.
+                      "do sleep 2; done'")
+    # Only once the stack was up again, and what looks at it too.
     assert_all_healthy(host)
     runs = history(host)
     assert [run["checkpoint"] for run in runs] == ["t0", "t1h"] and min(run["late_seconds"] for run in runs) > 3000
     assert [line.split()[0] for line in lines(host).values()][2:] == ["PASS"] * 3
-    assert not [problem["seen"]["en"] for run in runs for problem in run["problems"] if problem["id"] == "service"]
+    assert not [problem["seen"]["en"] for run in runs for problem in run["problems"]
+                if problem["id"] in ("service", "metrics-target")]
 
 
 @pytest.mark.usefixtures("timer")
