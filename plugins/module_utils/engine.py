@@ -8,10 +8,11 @@ command may need nothing but Python. Paths are sent without a version, so the En
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
-from typing import Any, List, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
 from urllib.parse import quote, urlencode
 
 SOCKET = "/var/run/docker.sock"
@@ -60,6 +61,21 @@ class Engine:
         if answer.status >= 400:
             raise EngineError(_message(body) or "HTTP %d" % answer.status, answer.status)
         return body
+
+    @contextlib.contextmanager
+    def stream(self, path: str, **query: str) -> Iterator[http.client.HTTPResponse]:
+        """The answer to GET as it comes, for one that may be large."""
+        connection = _UnixConnection(self.path, self.timeout)
+        try:
+            connection.request("GET", path + "?" + urlencode(query), headers={"Host": "docker"})
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                raise EngineError(_message(answer.read()) or "HTTP %d" % answer.status, answer.status)
+            yield answer
+        except (OSError, http.client.HTTPException) as problem:
+            raise EngineError("the Docker Engine does not answer on %s: %s" % (self.path, problem)) from problem
+        finally:
+            connection.close()
 
     def get(self, path: str, **query: Any) -> Any:
         return json.loads(self.request("GET", path, **query))

@@ -9,7 +9,7 @@ from typing import Any, Iterator, NamedTuple, Optional, Tuple
 
 from .findings import Text
 
-_SHAPES: Tuple[Tuple[Text, Any], ...] = tuple((kind, re.compile(pattern)) for kind, pattern in (
+SHAPES: Tuple[Tuple[Text, Any], ...] = tuple((kind, re.compile(pattern)) for kind, pattern in (
     (Text("the address of a Discord webhook", "Discord webhook 주소"),
      r"discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d+/[\w-]{8,}"),
     (Text("the address of a Slack webhook", "Slack webhook 주소"),
@@ -72,7 +72,7 @@ def search(value: Any, place: str = "") -> Iterator[Found]:
 
 def kind_of(value: str, name: str = "") -> Optional[Text]:
     """What a text gives away; the name is that of the field that holds it."""
-    for kind, shape in _SHAPES:
+    for kind, shape in SHAPES:
         if shape.search(value):
             return kind
     plain = re.sub(r"[^a-z0-9]", "", name.lower())

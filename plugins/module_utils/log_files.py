@@ -1,0 +1,209 @@
+# Copyright (c) the CoinPilot operators
+# MIT License (see LICENSE)
+"""A container's log as Docker's json-file driver keeps it: one JSON object a line, and what was rotated beside it.
+
+Files are opened newest first, so that one that is rotated meanwhile is met again and not missed. Where the window
+begins is found by halving; of a file of any size only blocks are in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import os
+import stat
+import zlib
+from typing import Any, BinaryIO, Callable, Iterable, Iterator, List, NamedTuple, Optional, Union
+
+from .moments import moment
+
+# A block stays in a processor's cache while it is searched several times.
+BLOCK = 1 << 20
+# The longest that is kept of a block until the next is there. Docker cuts entries at 16 KiB, six times that escaped.
+CARRY = 1 << 18
+_LOOK = 1 << 17
+_TIME = b'"time":"'
+
+Buffer = Union[bytes, bytearray]
+
+
+class LogError(Exception):
+    """A log that cannot be read; the text says why."""
+
+
+class LogFile(NamedTuple):
+    """One open file; ``compressed`` is one that Docker packed when it rotated it."""
+
+    stream: BinaryIO
+    size: int
+    modified: float
+    compressed: bool
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[List[LogFile]]:
+    """The log and what was rotated of it, oldest first."""
+    with contextlib.ExitStack() as stack:
+        found: List[LogFile] = []
+        seen = set()
+        for name in _names(path):
+            try:
+                descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            except FileNotFoundError:
+                if name == path:
+                    raise
+                continue
+            stream = stack.enter_context(open(descriptor, "rb", buffering=0))
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise LogError("%s is no plain file" % name)
+            if status.st_ino not in seen:
+                seen.add(status.st_ino)
+                found.insert(0, LogFile(stream, status.st_size, status.st_mtime, name.endswith(".gz")))
+        yield found
+
+
+def _names(path: str) -> List[str]:
+    """The log itself, then what was rotated, newest first."""
+    directory, base = os.path.split(path)
+    numbers = []
+    for name in os.listdir(directory):
+        number = name[len(base) + 1:].partition(".")[0]
+        if name in (base + "." + number, base + "." + number + ".gz") and number.isdigit():
+            numbers.append((int(number), os.path.join(directory, name)))
+    return [path] + [name for _number, name in sorted(numbers)]
+
+
+def content(file: LogFile, since: float) -> Any:
+    """The file from where the window begins; what is packed is read from its beginning."""
+    if file.compressed:
+        return io.BufferedReader(gzip.GzipFile(fileobj=file.stream))
+    file.stream.seek(begin(file, since))
+    return file.stream
+
+
+class _Entry(NamedTuple):
+    """Where an entry of a file stands, and its moment."""
+
+    start: int
+    stop: int
+    time: float
+
+
+def begin(file: LogFile, since: float) -> int:
+    """Where the first entry from ``since`` on stands: the end, where there is none."""
+    low, high = 0, file.size
+    while low < high:
+        middle = (low + high) // 2
+        entry = _first(file, middle, high)
+        if entry is None or entry.time >= since:
+            high = middle
+        else:
+            low = entry.stop
+    return low
+
+
+def _first(file: LogFile, offset: int, end: int) -> Optional[_Entry]:
+    """The first entry with a moment that begins at ``offset`` or later, and before ``end``."""
+    while True:
+        # From one byte before on, to see whether an entry begins just here.
+        base = max(0, offset - 1)
+        chunk = os.pread(file.stream.fileno(), _LOOK, base)
+        newline = chunk.find(b"\n") if offset else -1
+        start = newline + 1 if newline >= 0 or not offset else len(chunk)
+        while base + start < end:
+            stop = chunk.find(b"\n", start)
+            if stop < 0:
+                break
+            time = time_of(chunk, start, stop)
+            if time is not None:
+                return _Entry(base + start, base + stop + 1, time)
+            start = stop + 1
+        if base + start >= end or len(chunk) < _LOOK:
+            return None
+        # What is cut off is read whole; what is longer than all that Docker writes is passed over.
+        offset = base + start if base + start > offset else base + len(chunk)
+
+
+def time_of(buffer: Buffer, start: int, end: int) -> Optional[float]:
+    """The moment of the entry between two places, or None where it is none of Docker's."""
+    at = buffer.rfind(_TIME, start, end)
+    if at < 0:
+        return None
+    at += len(_TIME)
+    quote = buffer.find(b'"', at, min(end, at + 40))
+    return moment(buffer[at:quote].decode("ascii", "replace")) if quote > 0 else None
+
+
+def oldest(files: List[LogFile]) -> Optional[float]:
+    """The moment of the first entry that is still there."""
+    for file in files:
+        if file.compressed:
+            try:
+                first = gzip.GzipFile(fileobj=file.stream).readline(_LOOK)
+            except (OSError, EOFError, zlib.error):
+                continue
+            finally:
+                file.stream.seek(0)
+            time = time_of(first, 0, len(first))
+        else:
+            entry = _first(file, 0, file.size)
+            time = entry.time if entry else None
+        if time is not None:
+            return time
+    return None
+
+
+def newest(files: List[LogFile]) -> Optional[float]:
+    """The moment of the last entry that is complete."""
+    for file in reversed(files):
+        end = file.size
+        while end > 0 and not file.compressed:
+            start = max(0, end - _LOOK)
+            chunk = os.pread(file.stream.fileno(), end - start, start)
+            stop = chunk.rfind(b"\n")
+            while stop > 0:
+                line = chunk.rfind(b"\n", 0, stop) + 1
+                time = time_of(chunk, line, stop)
+                if time is not None:
+                    return time
+                stop = line - 1
+            end = start
+    return None
+
+
+class Chain:
+    """Several streams as one."""
+
+    def __init__(self, streams: Iterable[Any]) -> None:
+        self._streams = iter(streams)
+        self._stream: Any = io.BytesIO()
+
+    def readinto(self, view: memoryview) -> int:
+        while self._stream is not None:
+            read = self._stream.readinto(view)
+            if read:
+                return read
+            self._stream = next(self._streams, None)
+        return 0
+
+
+def blocks(stream: Any, scan: Callable[[bytearray, int, bool], int]) -> None:
+    """Hands all of a stream to ``scan(buffer, end, final)``, which says how far it is done; the rest comes again."""
+    buffer = bytearray(BLOCK + CARRY)
+    view = memoryview(buffer)
+    held, final = 0, False
+    while not final:
+        try:
+            read = stream.readinto(view[held:held + BLOCK])
+        except (EOFError, zlib.error) as problem:
+            raise LogError("a rotated file is damaged: %s" % problem) from problem
+        final = not read
+        end = held + read
+        done = scan(buffer, end, final)
+        if end - done > CARRY:
+            # No entry is as long as this.
+            done = end
+        held = end - done
+        view[:held] = bytes(view[done:end])
