@@ -74,10 +74,12 @@ def summarize(hosts: Mapping[str, Mapping[str, Any]], now: float, checkpoint: st
     and ``oci``; ``stopped``, the message of what ended the run there; and ``policy``, with what is waived."""
     shown = sorted((_host(name, given, now) for name, given in hosts.items()),
                    key=lambda host: WORST_FIRST.index(host["status"]))
+    # Of one host its items count, of many the hosts.
+    counts = shown[0]["counts"] if len(shown) == 1 else _counts(host["status"] for host in shown)
     return _with_verdict({
         "status": _worst(host["status"] for host in shown), "at": now, "checkpoint": checkpoint,
         "passed": bool(shown) and all(host["status"] in (PASS, WARN) for host in shown),
-        "counts": _counts(host["status"] for host in shown), "hosts": shown})
+        "counts": counts, "hosts": shown})
 
 
 def _host(name: str, given: Mapping[str, Any], now: float) -> Dict[str, Any]:
@@ -203,7 +205,7 @@ def _text(value: Any) -> Dict[str, str]:
 def _said(message: Any) -> str:
     """The last line that says something, of a message that may be a traceback."""
     lines = [line.strip() for line in str(message or "").splitlines() if line.strip()]
-    return (lines[-1] if lines else "-")[:500]
+    return (lines[-1] if lines else "-").replace("Task failed: ", "")[:500]
 
 
 def _worst(statuses: Iterable[str]) -> str:
@@ -318,7 +320,7 @@ def when(moment: float) -> str:
 def render_table(summary: Mapping[str, Any], lang: str) -> str:
     """One screen: the verdict, one line a host where there are many, then host by host what is not well, with what to
     do, and what passed in one line."""
-    head = [(summary["hosts"][0] if len(summary["hosts"]) == 1 else summary)["verdict"][lang], when(summary["at"])]
+    head = [summary["verdict"][lang], when(summary["at"])]
     if summary["checkpoint"] != "daily":
         head.append(_REPORT["checkpoint"].fill(name=summary["checkpoint"]).get(lang))
     lines = ["  ".join(head)]
