@@ -154,7 +154,11 @@ def _judge_host(world: World, context: Context) -> Finding:
     oldest = min((moment(container.get("Created")) or context.now for container in world.containers),
                  default=context.now)
     begin = max(_begin(context), oldest)
-    case = "host" if world.host_started > begin else "docker" if world.docker_started > begin else "steady"
+    # Docker can be set to leave containers running while it is restarted itself.
+    with_docker = any(0 <= (moment(container["State"].get("StartedAt")) or 0) - world.docker_started < _STARTING
+                      for container in world.containers)
+    case = ("host" if world.host_started > begin
+            else "docker" if world.docker_started > begin and with_docker else "steady")
     return rule.finding(case, up=span(context.now - world.host_started),
                         docker=span(context.now - world.docker_started))
 

@@ -93,6 +93,8 @@ def test_a_restart_of_docker_is_told_once() -> None:
     found = restarts.judge(world, context())
     assert wrong(found) == {("host-restart", findings.WARN)}
     assert "Docker was restarted" in found[0].seen.en
+    # Containers that it has left running were not restarted.
+    assert not wrong(restarts.judge(world._replace(containers=[container()]), context()))
 
 
 def test_how_often_it_died_is_counted_since_the_arming() -> None:
