@@ -161,7 +161,7 @@ def judge(world: World, description: Mapping[str, Any]) -> List[Finding]:
     rules = {name: rule for name, rule in RULES.items() if name not in FILE_RULES}
     if "containers" in world.errors:
         return found + [rule.unread(world.errors["containers"]) for rule in rules.values()]
-    differences = list(itertools.chain(_judge_images(world), _judge_names(world, description),
+    differences = list(itertools.chain(_judge_images(world, description), _judge_names(world, description),
                                        _judge_foreign(world, description)))
     if world.good is None:
         del rules["deployed-image"]
@@ -195,10 +195,14 @@ def _keys_that_differ(text: str, deployed: str) -> str:
                      if now.get(key) != then.get(key) and (key in then or _KEY.match(key)))
 
 
-def _judge_images(world: World) -> Iterator[Finding]:
+def _judge_images(world: World, description: Mapping[str, Any]) -> Iterator[Finding]:
     if world.good is None:
         return
     for service, container in health.by_service(world.containers).items():
+        # One that is not described, or has another image than the described one, is told of by stack_health.
+        described = description["services"].get(service)
+        if described is None or described.get("image", container["Config"]["Image"]) != container["Config"]["Image"]:
+            continue
         image, running = container["Config"]["Image"], container["Image"]
         deployed, named = world.good.images.get(image), world.images.get(image)
         case = ("release" if deployed is None else "rebuilt" if deployed != running

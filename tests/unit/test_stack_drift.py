@@ -17,7 +17,7 @@ DESCRIPTION = {
     "project": "oci", "directory": DIRECTORY, "compose_file": "compose.yml", "unit": "stack.service",
     "state_directory": "/var/lib/stack",
     "services": {"bot": {"container": "coinpilot-bot"},
-                 "db": {"container": "coinpilot-db", "volume": "db_data", "mount": "/data"}},
+                 "db": {"container": "coinpilot-db", "image": "timescale:2", "volume": "db_data", "mount": "/data"}},
 }
 BOT, DB = "coinpilot/bot:1", "timescale:2"
 TEXTS = {COMPOSE: "services:\n  bot: {}\n", ENV: "# ours\nA=1\nTOKEN=hunter2\n"}
@@ -75,6 +75,9 @@ def wrong(found: list[findings.Finding]) -> set[tuple[str, str, str]]:
      {("deployed-image", "bot", findings.FAIL)}),
     ({"images": {**IMAGES, BOT: "sha256:x"}}, {("deployed-image", "bot", findings.WARN)}),
     ({"images": {**IMAGES, DB: None}}, {("deployed-image", "db", findings.WARN)}),
+    # What stack_health tells of: another image than the described one, and a service that is not described.
+    ({"containers": [CONTAINERS[0], container("db", image="timescale:1", image_id="sha256:old")]}, set()),
+    ({"containers": [*CONTAINERS, container("worker", image="worker:1")]}, set()),
     # Containers of the project.
     ({"containers": [container("bot", name="renamed"), CONTAINERS[1]]}, {("container-name", "bot", findings.WARN)}),
     ({"containers": [*CONTAINERS, container("bot", name="oci-bot-2", number=2)]},
