@@ -108,6 +108,12 @@ def _activity() -> Source:
     return Source(activity.RULES, activity.read, activity.DEFAULTS)
 
 
+def _logs() -> Source:
+    from . import log_scan
+
+    return Source(log_scan.RULES, log_scan.read, log_scan.DEFAULTS)
+
+
 def _host() -> Source:
     from . import host_state
 
@@ -131,6 +137,7 @@ READERS: Dict[str, Callable[[], Source]] = {
     "drift": _drift,
     "restarts": _restarts,
     "activity": _activity,
+    "logs": _logs,
     "host": _host,
     "cron": _cron,
     "backups": _backups,
