@@ -41,7 +41,8 @@ from ansible.plugins.lookup import LookupBase
 RULES = Path(__file__).resolve().parents[1] / "module_utils"
 # -I: root runs this, and nothing of the caller's environment or directory may decide what is imported.
 SHEBANG = b"#!/usr/bin/python3 -I\n"
-START = "from coinpilot_ops import command\n\nraise SystemExit(command.main())\n"
+START = ("import coinpilot_ops\nfrom coinpilot_ops import unpacked\n\nunpacked.use(coinpilot_ops)\n\n"
+         "from coinpilot_ops import command\n\nraise SystemExit(command.main())\n")
 
 
 class LookupModule(LookupBase):
