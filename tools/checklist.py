@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-ITEMS = CHECKOUT / "roles/stack/vars/main/checklist.yml"
+VARIABLES = CHECKOUT / "roles/stack/vars/main"
 FILES = {"en": "docs/checklist.md", "ko": "docs/checklist.ko.md"}
 EXAMPLE = """```yaml
 stack_checklist_overrides:
@@ -29,6 +29,13 @@ stack_checklist_overrides:
     advice: {en: Look at its log, ko: 로그를 확인하세요}
     read: restarts
     rules: [restart]
+```
+"""
+ACTIVITY_EXAMPLE = """```yaml
+stack_activity_overrides:
+  market_data: {max_age: 3m}
+  daily_report: {enabled: false}
+  regime: {query: SELECT max(seen_at) FROM market_regimes}
 ```
 """
 INTRO = {
@@ -77,6 +84,16 @@ WORDS = {
     "options-of": ("What an item may be given in `options`, by its reader, and what holds otherwise.",
                    "항목의 `options`에 쓸 수 있는 것을 읽는 곳(`read`)별로 기본값과 함께 표시합니다."),
     "reader": ("reader", "읽는 곳"),
+    "activity": ("Activity", "활동"),
+    "activity-of": ("What shows that the application is at work (`roles/stack/vars/main/activity.yml`). Where the "
+                    "application keeps it elsewhere, or on another schedule, the inventory says so:",
+                    "애플리케이션이 동작하고 있음을 보여 주는 것입니다(`roles/stack/vars/main/activity.yml`). "
+                    "저장 위치나 주기가 다르면 인벤토리에서 바꾸세요."),
+    "name": ("name", "이름"),
+    "where": ("where it is seen", "확인하는 곳"),
+    "newest": ("the newest is", "가장 최근 것"),
+    "within": ("within {age}", "{age} 이내"),
+    "otherwise": ("otherwise", "아니면"),
 }
 
 
@@ -87,12 +104,16 @@ def main() -> int:
 
 
 def items() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load(ITEMS.read_text(encoding="utf-8"))["stack_checklist"]
+    return variable("checklist.yml", "stack_checklist")
+
+
+def variable(file: str, name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((VARIABLES / file).read_text(encoding="utf-8"))[name]
     return loaded
 
 
 def document(lang: str) -> str:
-    """When each item is due, then what passes and what to do, then the options; in one language."""
+    """When each item is due, what passes and what to do, the options, what activity is; in one language."""
     lines = [INTRO[lang], f"## {word('times', lang)}", "",
              row([word("item", lang), word("about", lang), *(pick(names, lang) for names in TIMES.values())]),
              row(["---", "---", *(":-:" for _ in TIMES)])]
@@ -105,7 +126,17 @@ def document(lang: str) -> str:
               row([word("reader", lang), word("options", lang)]), row(["---"] * 2)]
     lines += [row([f"`{name}`", ", ".join(f"`{key}: {json.dumps(value)}`" for key, value in options.items())])
               for name, options in ((name, source(name).options) for name in readers().READERS) if options]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + activity(lang)) + "\n"
+
+
+def activity(lang: str) -> list[str]:
+    lines = ["", f"## {word('activity', lang)}", "", word("activity-of", lang), "", ACTIVITY_EXAMPLE,
+             row([word(key, lang) for key in ("name", "about", "where", "newest", "otherwise")]), row(["---"] * 5)]
+    for name, entry in variable("activity.yml", "stack_activity").items():
+        where = next(f"{entry['kind']}: `{entry[key]}`" for key in ("query", "key", "pattern") if key in entry)
+        age = word("within", lang).format(age=entry["max_age"])
+        lines.append(row([f"`{name}`", entry["title"][lang], where, age, entry.get("late", "FAIL")]))
+    return lines
 
 
 def passes(item: dict[str, Any], lang: str) -> str:

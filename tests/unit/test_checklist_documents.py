@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 import yaml
-from ansible_collections.coinpilot.ops.plugins.module_utils import checklist_items
+from ansible_collections.coinpilot.ops.plugins.module_utils import activity, checklist_items
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -31,6 +31,12 @@ def test_the_example_in_them_can_be_used(tool: ModuleType) -> None:
     for lang in tool.FILES:
         shown = yaml.safe_load(tool.document(lang).partition("```yaml\n")[2].partition("```")[0])
         assert checklist_items.problems(tool.items(), shown["stack_checklist_overrides"], {}) == []
+
+
+def test_the_example_of_activity_can_be_used(tool: ModuleType) -> None:
+    shown = yaml.safe_load(tool.ACTIVITY_EXAMPLE.partition("```yaml\n")[2].partition("```")[0])
+    known = tool.variable("activity.yml", "stack_activity")
+    assert activity.problems(known, shown["stack_activity_overrides"]) == []
 
 
 def test_every_selection_is_in_them(tool: ModuleType) -> None:
