@@ -271,7 +271,7 @@ def _told(world: World, hits: Sequence[Hits], values: Mapping[str, Any]) -> Dict
     if also:
         what = Text("{what}; also: {also}", "{what}; 그 밖에: {also}").fill(
             what=what, also=Text(*(", ".join(texts) for texts in zip(*also))))
-    fix = Text(*(text + ": " if text else "" for text in shown.pattern.fix))
+    fix = Text(*(text + "; " if text else "" for text in shown.pattern.fix))
     see = _SEE.fill(minutes=int((world.now - shown.last) // 60) + 2, container=values["container"],
                     find=shlex.quote(shown.pattern.find))
     return {**values, "what": what, "fix": fix, "see": see}

@@ -158,7 +158,8 @@ class Tally:
         while at < stop and at - start < CARRY // 2 and not whole:
             newline = buffer.find(b"\n", at, stop)
             parts.append(_text(bytes(buffer[at:newline])))
-            whole = parts[-1].endswith("\n")
+            # What Docker cut is as long as its buffer; what is shorter has lost its end, or its writer was stopped.
+            whole = parts[-1].endswith("\n") or len(parts[-1].encode("utf-8", "surrogatepass")) < _CUT
             at = newline + 1
         return Entry(start, at, "".join(parts).rstrip("\n"), whole)
 

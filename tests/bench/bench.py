@@ -25,6 +25,7 @@ import alerts
 import ansible_runner
 import backups
 import checks
+import logs
 import many_hosts
 import preflight
 from table import Row, print_table, say
@@ -36,7 +37,7 @@ STATE = STATES / NAME
 INVENTORY = STATE / "inventory"
 REPEATS = 3
 PARTS = {"alerts": alerts.measure, "backups": backups.measure, "checks": checks.measure,
-         "many-hosts": many_hosts.measure, "preflight": preflight.measure}
+         "logs": logs.measure, "many-hosts": many_hosts.measure, "preflight": preflight.measure}
 
 
 class Played(NamedTuple):
