@@ -13,7 +13,7 @@ import stat
 import subprocess
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from . import health
+from . import deploy_state, files, health
 from .compose import Compose, ComposeError
 from .engine import Engine, EngineError
 from .findings import FAIL, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, table
@@ -42,6 +42,11 @@ RULES = table(
                                        "컨테이너가 만들어진 뒤 파일이 바뀌었음"),
                             Text("apply the file: sudo systemctl reload {unit}; or undo the edit by deploying again",
                                  "파일 적용: sudo systemctl reload {unit}; 수정을 되돌리려면 다시 배포하세요")),
+            # That is told as an edit, and whether it is applied is a second question.
+            "edited": Case(UNKNOWN, Text("not judged while an edit of the file is not applied",
+                                         "파일 수정이 적용되지 않은 동안은 판단하지 않음"),
+                           Text("apply the file: sudo systemctl reload {unit}; or undo the edit by deploying again",
+                                "파일 적용: sudo systemctl reload {unit}; 수정을 되돌리려면 다시 배포하세요")),
             # Every version of Compose may count another hash for the same configuration.
             "other-compose": Case(UNKNOWN, Text("made by Compose {made}, which counts otherwise than {now}",
                                                 "Compose {made}에서 만들어졌고, {now}과(와)는 해시 계산이 다름"),
@@ -104,6 +109,7 @@ def gather(description: Mapping[str, Any], engine: Optional[Engine] = None) -> D
         "compose": compose.version,
         "unit": lambda: _unit(description["unit"]),
         "env_file": lambda: _env_file(env_path),
+        "edited": lambda: _is_edited(description),
     }
     world: Dict[str, Any] = {"errors": {}}
     for name, read in readings.items():
@@ -128,6 +134,13 @@ def _env_file(path: str) -> Tuple[int, str]:
         return stat.S_IMODE(status.st_mode), pwd.getpwuid(status.st_uid).pw_name
     except KeyError:
         return stat.S_IMODE(status.st_mode), str(status.st_uid)
+
+
+def _is_edited(description: Mapping[str, Any]) -> bool:
+    """Whether the compose file or .env is another than the last good deploy put in force."""
+    good = deploy_state.read(description)
+    paths = (os.path.join(description["directory"], name) for name in (description["compose_file"], ".env"))
+    return good is not None and [files.read_text(path, "surrogateescape") for path in paths] != [good.compose, good.env]
 
 
 def _unit(name: str) -> Dict[str, str]:
@@ -170,7 +183,8 @@ def _judge_service(name: str, service: Mapping[str, Any], container: Optional[Ma
         labels, version = container["Config"]["Labels"], world["compose"]
         made = labels.get("com.docker.compose.version")
         case = ("same" if labels.get("com.docker.compose.config-hash") == world["hashes"].get(name)
-                else "other-compose" if version and made != version else "differs")
+                else "other-compose" if version and made != version
+                else "edited" if world["edited"] else "differs")
         found.append(RULES["configuration"].finding(case, name, unit=description["unit"], made=made, now=version))
     if "volume" in service:
         wanted = "%s_%s" % (description["project"], service["volume"])

@@ -10,7 +10,7 @@ from ansible_collections.coinpilot.ops.plugins.module_utils.compose import Compo
 
 DESCRIPTION = {
     "project": "oci", "directory": "/nowhere", "compose_file": "compose.yml", "unit": "stack.service",
-    "owner": "ubuntu", "services": {"bot": {"container": "coinpilot-bot"}},
+    "owner": "ubuntu", "state_directory": "/nowhere", "services": {"bot": {"container": "coinpilot-bot"}},
 }
 
 
@@ -23,12 +23,15 @@ def world(**changes: Any) -> dict[str, Any]:
     }
     unit = {"UnitFileState": "enabled", "ActiveState": "active", "SubState": "exited"}
     return {"containers": [container], "hashes": {"bot": "h1"}, "compose": "2.40.3", "unit": unit,
-            "env_file": (0o600, "ubuntu"), "errors": {}, **changes}
+            "env_file": (0o600, "ubuntu"), "edited": False, "errors": {}, **changes}
 
 
 @pytest.mark.parametrize(("changes", "expected"), [
     ({}, set()),
     ({"hashes": {"bot": "h2"}}, {("configuration", findings.FAIL)}),
+    # That the file was edited is told by what compares it with the last deploy.
+    ({"hashes": {"bot": "h2"}, "edited": True}, {("configuration", findings.UNKNOWN)}),
+    ({"edited": True}, set()),
     # An upgrade of Compose is no edit of the files.
     ({"hashes": {"bot": "h2"}, "compose": "5.6.1"}, {("configuration", findings.UNKNOWN)}),
     ({"hashes": {"bot": "h2"}, "compose": None}, {("configuration", findings.FAIL)}),
