@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -70,6 +71,27 @@ class _Reading(NamedTuple):
     seconds: float
 
 
+class Snapshot(Engine):
+    """The Engine, with the containers as they were at one moment, for all readers: they are asked for once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._asked: Dict[str, Any] = {}
+
+    def containers(self, project: str) -> List[Dict[str, Any]]:
+        with self._lock:
+            if project not in self._asked:
+                try:
+                    self._asked[project] = super().containers(project)
+                except EngineError as problem:
+                    self._asked[project] = problem
+        asked = self._asked[project]
+        if isinstance(asked, EngineError):
+            raise asked
+        return list(asked)
+
+
 # What is due ---------------------------------------------------------------------------------------------------------
 
 def select(description: Mapping[str, Any], checkpoint: str, only: Sequence[str] = ()) -> List[Item]:
@@ -110,10 +132,10 @@ def run(description: Mapping[str, Any], checkpoint: str, only: Sequence[str] = (
     chosen = select(description, checkpoint, only)
     now = time.time() if now is None else now
     release = watch.armed(description)
-    context = Context(description, Engine(), now, checkpoint, since(checkpoint, now, release), release)
+    context = Context(description, Snapshot(), now, checkpoint, since(checkpoint, now, release), release)
     wanted = {_key(item): item for item in chosen}
     with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as pool:
-        jobs = {key: pool.submit(_read, context._replace(engine=Engine()), item) for key, item in wanted.items()}
+        jobs = {key: pool.submit(_read, context, item) for key, item in wanted.items()}
     results = [_result(item, jobs[_key(item)].result()) for item in chosen]
     return _without_consequences(results, context)
 

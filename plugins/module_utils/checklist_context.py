@@ -18,7 +18,7 @@ class Context(NamedTuple):
     """What one run of the checklist looks at. Times are seconds since 1970."""
 
     description: Mapping[str, Any]
-    # The reader's own: no other thread uses it.
+    # Of the containers it tells all readers the same: as they were at one moment.
     engine: Engine
     now: float
     # daily, weekly, t0, t1h, ... or all.

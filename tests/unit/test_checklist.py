@@ -17,7 +17,7 @@ from ansible_collections.coinpilot.ops.plugins.module_utils import (
     watch,
 )
 from ansible_collections.coinpilot.ops.plugins.module_utils.checklist_context import Context
-from ansible_collections.coinpilot.ops.plugins.module_utils.engine import EngineError
+from ansible_collections.coinpilot.ops.plugins.module_utils.engine import Engine, EngineError
 from ansible_collections.coinpilot.ops.plugins.module_utils.findings import (
     FAIL,
     PASS,
@@ -196,7 +196,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         name: lambda read=read: checklist_readers.Source(RULES, read) for name, read in sources.items()})
     monkeypatch.setattr(watch, "armed", lambda description: None)
 
-    class Engine:
+    class Snapshot:
         def containers(self, project: str) -> list[dict[str, Any]]:
             if made.containers is None:
                 raise EngineError("it does not answer")
@@ -204,7 +204,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
                      "Config": {"Labels": {"com.docker.compose.service": name}}}
                     for name, status in made.containers.items()]
 
-    monkeypatch.setattr(checklist, "Engine", Engine)
+    monkeypatch.setattr(checklist, "Snapshot", Snapshot)
     return made
 
 
@@ -255,6 +255,27 @@ def test_what_a_service_that_is_down_brings_about_is_not_judged(world: World, co
         bad = next(finding for finding in results[0].findings if finding.id == "other")
         assert f"An item  not judged while bot is {kind}\n" in checklist.render(results, "en")
         assert bad.seen.en == f"not judged while bot is {kind}" and bad.fix.en == "see to the service first"
+
+
+@pytest.mark.parametrize("answer", [[{"Id": "x"}], EngineError("it does not answer")])
+def test_the_containers_are_asked_for_once(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+    asked = []
+
+    def containers(engine: Engine, project: str) -> Any:
+        asked.append(project)
+        if isinstance(answer, EngineError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(Engine, "containers", containers)
+    snapshot = checklist.Snapshot()
+    for _again in range(2):
+        if isinstance(answer, EngineError):
+            with pytest.raises(EngineError):
+                snapshot.containers("oci")
+        else:
+            assert snapshot.containers("oci") == answer
+    assert asked == ["oci"]
 
 
 def test_only_some(world: World) -> None:
