@@ -11,12 +11,14 @@ import os
 import pwd
 import stat
 import subprocess
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from . import deploy_state, files, health
 from .compose import Compose, ComposeError
 from .engine import Engine, EngineError
 from .findings import FAIL, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, table
+
+_HASH = "com.docker.compose.config-hash"
 
 RULES = table(
     Rule("service", Text("service", "서비스"), Text("running and healthy", "실행 중이며 healthy"), {
@@ -103,15 +105,16 @@ def gather(description: Mapping[str, Any], engine: Optional[Engine] = None) -> D
     env_path = os.path.join(description["directory"], ".env")
     compose = Compose(description["project"], description["directory"],
                       os.path.join(description["directory"], description["compose_file"]), env_path)
-    readings = {
+    world: Dict[str, Any] = {"errors": {}}
+    readings: Dict[str, Callable[[], Any]] = {
         "containers": lambda: (engine or Engine()).containers(description["project"]),
         "hashes": compose.hashes,
-        "compose": compose.version,
+        # Only where something differs it is of use.
+        "compose": lambda: compose.version() if _differs(world) else None,
         "unit": lambda: _unit(description["unit"]),
         "env_file": lambda: _env_file(env_path),
         "edited": lambda: _is_edited(description),
     }
-    world: Dict[str, Any] = {"errors": {}}
     for name, read in readings.items():
         try:
             world[name] = read()
@@ -134,6 +137,14 @@ def _env_file(path: str) -> Tuple[int, str]:
         return stat.S_IMODE(status.st_mode), pwd.getpwuid(status.st_uid).pw_name
     except KeyError:
         return stat.S_IMODE(status.st_mode), str(status.st_uid)
+
+
+def _differs(world: Mapping[str, Any]) -> bool:
+    """Whether a container is another than the compose file says."""
+    if world["containers"] is None or world["hashes"] is None:
+        return False
+    return any(container["Config"]["Labels"].get(_HASH) != world["hashes"].get(name)
+               for name, container in health.by_service(world["containers"]).items())
 
 
 def _is_edited(description: Mapping[str, Any]) -> bool:
@@ -182,7 +193,7 @@ def _judge_service(name: str, service: Mapping[str, Any], container: Optional[Ma
     else:
         labels, version = container["Config"]["Labels"], world["compose"]
         made = labels.get("com.docker.compose.version")
-        case = ("same" if labels.get("com.docker.compose.config-hash") == world["hashes"].get(name)
+        case = ("same" if labels.get(_HASH) == world["hashes"].get(name)
                 else "other-compose" if version and made != version
                 else "edited" if world["edited"] else "differs")
         found.append(RULES["configuration"].finding(case, name, unit=description["unit"], made=made, now=version))
