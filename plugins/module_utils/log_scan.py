@@ -25,6 +25,8 @@ from .moments import moment, seconds, span
 
 # Seconds that a service takes from its start until others can use it, and before its end, when it is on its way down.
 _STARTING, _ENDING = 120, 30
+# The watch over a deploy begins when what it started is healthy; what that wrote on its way there belongs to it.
+_COMING_UP = 300
 # How long ago a flood may have been that is called one now.
 _NOW = 300
 # What rotation has taken is told where less than this is left.
@@ -146,9 +148,15 @@ def gather(description: Mapping[str, Any], engine: Engine, since: float, now: fl
     for name, container in containers.items():
         if name in description["services"]:
             started = moment(container["State"].get("StartedAt")) or 0.0
-            tally = Tally(of_service(description, name), since, limits.get(name) or float("inf"), started, excused)
-            logs[name] = _read_log(engine, container, tally, since, now, mask)._replace(started=started)
+            begin = window_of(started, since)
+            tally = Tally(of_service(description, name), begin, limits.get(name) or float("inf"), started, excused)
+            logs[name] = _read_log(engine, container, tally, begin, now, mask)._replace(started=started)
     return World(since, now, logs, {name: health.condition(containers.get(name)) for name in description["services"]})
+
+
+def window_of(started: float, since: float) -> float:
+    """From when on the log of a service that was started then is looked at."""
+    return started if since - _COMING_UP < started < since else since
 
 
 def _outage(container: Optional[Mapping[str, Any]], since: float, now: float) -> Tuple[float, float]:

@@ -324,3 +324,9 @@ def test_an_engine_that_does_not_answer_is_unknown() -> None:
     description = {"project": "oci", "unit": "u", "services": {"bot": {"engine": "application"}}, "logs": PATTERNS}
     context = Context(description, Docker(EngineError("no answer")), NOW, "daily", NOW - HOUR, None)
     assert problems(log_scan.read(context, {})) == [("bot", "log-errors", UNKNOWN)]
+
+
+@pytest.mark.parametrize(("started", "begins"), [(0.0, 5000), (4699, 5000), (4701, 4701), (4999, 4999), (5001, 5000)])
+def test_what_a_service_wrote_while_it_came_up_is_looked_at(started: float, begins: float) -> None:
+    """The watch is armed when a deploy's containers are healthy, so after the lines of their start."""
+    assert log_scan.window_of(started, 5000) == begins
