@@ -33,8 +33,7 @@ options:
 seealso:
   - plugin: coinpilot.ops.verification_table
     plugin_type: filter
-  - plugin: coinpilot.ops.verification_html
-    plugin_type: filter
+  - module: coinpilot.ops.verification_report
 """
 
 EXAMPLES = r"""

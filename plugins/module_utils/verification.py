@@ -345,28 +345,27 @@ def _host_lines(hosts: Sequence[Mapping[str, Any]], lang: str) -> List[str]:
 
 
 def _item_lines(host: Mapping[str, Any], lang: str) -> List[str]:
-    wrong = [item for item in host["items"] if item["status"] != PASS]
-    passed = [item["title"][lang] for item in host["items"] if item["status"] == PASS]
+    passed = [item["id"] for item in host["items"] if item["status"] == PASS]
     word = max(findings.width(words.get(lang)) for words in findings.STATUS_WORDS.values())
-    title = max((findings.width(item["title"][lang]) for item in wrong), default=0)
     label = max(findings.width(_REPORT[name].get(lang)) for name in ("do", "advice"))
     indent, lines = " " * (word + 2), []
-    for item in wrong:
-        found = [findings.from_dict(finding) for finding in item["findings"] if finding["status"] != PASS]
-        head = "  ".join((findings.pad(findings.STATUS_WORDS[item["status"]].get(lang), word),
-                          findings.pad(item["title"][lang], title)))
-        for number, finding in enumerate(found):
-            start = head if number == 0 else " " * (word + 2 + title)
-            lines.append("%s  %s" % (start, " ".join(part for part in (finding.subject, finding.seen.get(lang))
-                                                     if part)))
-            if finding.fix.get(lang):
-                lines.append("%s%s  %s" % (indent, findings.pad(_REPORT["do"].get(lang), label), finding.fix.get(lang)))
-        if item["advice"][lang]:
-            lines.append("%s%s  %s" % (indent, findings.pad(_REPORT["advice"].get(lang), label), item["advice"][lang]))
+    for item in host["items"]:
+        if item["status"] == PASS:
+            continue
+        lines.append("%s  %s (%s)" % (findings.pad(findings.STATUS_WORDS[item["status"]].get(lang), word),
+                                      item["title"][lang], item["id"]))
+        for finding in (findings.from_dict(finding) for finding in item["findings"] if finding["status"] != PASS):
+            lines.append(indent + " ".join(part for part in (finding.subject, finding.seen.get(lang)) if part))
+            lines += _labelled(indent, label, "do", finding.fix.get(lang), lang)
+        lines += _labelled(indent, label, "advice", item["advice"][lang], lang)
     if passed:
         lines.append("%s  %d: %s" % (findings.pad(findings.STATUS_WORDS[PASS].get(lang), word), len(passed),
                                      ", ".join(passed)))
     return lines + _change_lines(host, lang)
+
+
+def _labelled(indent: str, width: int, name: str, text: str, lang: str) -> List[str]:
+    return ["%s%s  %s" % (indent, findings.pad(_REPORT[name].get(lang), width), text)] if text else []
 
 
 def _change_lines(host: Mapping[str, Any], lang: str) -> List[str]:

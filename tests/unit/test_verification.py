@@ -11,7 +11,6 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.coinpilot.ops.plugins.filter.compare_verifications import compare_verifications
 from ansible_collections.coinpilot.ops.plugins.filter.due_checkpoints import due_checkpoints
-from ansible_collections.coinpilot.ops.plugins.filter.verification_html import verification_html
 from ansible_collections.coinpilot.ops.plugins.filter.verification_summary import verification_summary
 from ansible_collections.coinpilot.ops.plugins.filter.verification_table import verification_table
 from ansible_collections.coinpilot.ops.plugins.module_utils import report_html, verification
@@ -116,12 +115,13 @@ def test_the_table_says_what_is_wrong_and_what_to_do_on_one_screen() -> None:
                                                   advice={"en": "", "ko": ""})}, now=NOW)
     assert verification_table(summary) == """\
 FAIL: FAIL 1, PASS 2  2026-11-23 07:00
-FAIL     the b  bot seen
+FAIL     the b (b)
+         bot seen
          do    do this
-PASS     2: machine, the a
+PASS     2: identity, a
 """
     assert verification_table(summary, "ko").startswith(
-        "실패: 실패 1, 정상 2  2026-11-23 07:00\n실패       b 항목  bot 본 것\n")
+        "실패: 실패 1, 정상 2  2026-11-23 07:00\n실패       b 항목 (b)\n           bot 본 것\n")
 
 
 def test_many_hosts_are_one_line_each_and_only_the_sick_in_full() -> None:
@@ -174,7 +174,7 @@ def test_without_a_watch_no_checkpoint_is_due(armed: Any) -> None:
 
 @pytest.mark.parametrize("call", [
     lambda: verification_summary(["oci"]), lambda: verification_summary({"oci": None}), lambda: verification_table({}),
-    lambda: verification_html({}, "CoinPilot"), lambda: due_checkpoints("x", None),
+    lambda: due_checkpoints("x", None),
     lambda: compare_verifications([1], []),
 ])
 def test_bad_input_is_one_line(call: Any) -> None:
@@ -228,7 +228,8 @@ class Page(html.parser.HTMLParser):
 
 
 def page(hosts: dict[str, Any], lang: str = "en") -> Page:
-    return Page(verification_html(verification_summary(hosts, now=NOW), "CoinPilot", lang, "ansible-playbook x.yml"))
+    summary = verification_summary(hosts, now=NOW)
+    return Page(report_html.render(summary, "CoinPilot", lang, "ansible-playbook x.yml"))
 
 
 @pytest.mark.parametrize(("lang", "verdict", "first"), [
