@@ -131,6 +131,11 @@ class Tally:
                 if at >= 0:
                     starts.add(_line(buffer, at))
                 continue
+            raw = patterns[0].raw if len(patterns) == 1 else None
+            if raw is not None and raw.pattern.startswith(text):
+                # Most lines with this text may be harmless, such as failed_feeds=0.
+                starts.update(_line(buffer, match.start()) for match in raw.finditer(buffer, 0, stop))
+                continue
             at = find(text, 0, stop)
             while at >= 0:
                 start, end = _line(buffer, at), buffer.find(b"\n", at, stop)
