@@ -32,6 +32,8 @@ ENGINES = {SQL: "postgresql", REDIS: "redis"}
 
 # Seconds that a database may take for one answer, and to be waited for at all.
 _STATEMENT, _ANSWER = 3, 20
+# The end of the year 5138, in seconds since 1970.
+_LATEST = 1e11
 # More keys of one kind than this are not looked at.
 _KEYS = 200
 # The last lines of a log that are looked at, more of them while a mark is missing. The most are some 20 MB.
@@ -318,8 +320,16 @@ def _answers(said: str, names: Iterable[str]) -> Dict[str, Reading]:
         elif code != "00000":
             readings[name] = Reading(error=message or code)
         else:
-            readings[name] = Reading(_number(rows[0]) if rows else None)
+            readings[name] = _answer(rows[0] if rows else "")
     return readings
+
+
+def _answer(row: str) -> Reading:
+    try:
+        newest = _possible(float(row)) if row else None
+    except ValueError:
+        newest = None
+    return Reading(error="the query's answer is no moment") if row and newest is None else Reading(newest)
 
 
 def _ask_cache(asked: Asked) -> Dict[str, Reading]:
@@ -371,15 +381,13 @@ def _moment_of(value: Any, field: str) -> Optional[float]:
         return None
     told = status.get(field) if isinstance(status, dict) else None
     if isinstance(told, (int, float)) and not isinstance(told, bool):
-        return float(told)
+        return _possible(told)
     return moment(told)
 
 
-def _number(text: str) -> Optional[float]:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+def _possible(seconds_since: float) -> Optional[float]:
+    """A moment that a clock can show; databases and JSON know infinity."""
+    return float(seconds_since) if 0 <= seconds_since < _LATEST else None
 
 
 _READERS: Mapping[str, Callable[[Asked], Dict[str, Reading]]] = {

@@ -93,7 +93,7 @@ def gather(description: Mapping[str, Any], engine: Engine) -> World:
         kills = {container["Id"]: _kills(container["State"].get("Pid") or 0) for container in containers}
         world = world._replace(containers=containers,
                                kills={name: count for name, count in kills.items() if count is not None})
-    except (EngineError, ValueError, KeyError) as problem:
+    except (EngineError, ValueError, KeyError, TypeError) as problem:
         errors["containers"] = str(problem)
     try:
         host, docker = _started()

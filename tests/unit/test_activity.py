@@ -100,11 +100,14 @@ def test_what_psql_says_is_told_apart() -> None:
         "-- activity -- table", '-- activity -- end 42P01 relation "x" does not exist',
         "-- activity -- slow", "-- activity -- end 57014 canceling statement due to statement timeout",
         "-- activity -- odd", "not a number", "-- activity -- end 00000 ",
+        "-- activity -- endless", "Infinity", "-- activity -- end 00000 ",
         "-- activity -- cut",
     ])
-    assert activity._answers(said, ["first", "empty", "table", "slow", "odd", "cut"]) == {
+    assert activity._answers(said, ["first", "empty", "table", "slow", "odd", "endless", "cut"]) == {
         "first": Reading(1799999990.5), "empty": Reading(), "table": Reading(not_there='relation "x" does not exist'),
-        "slow": Reading(error="canceling statement due to statement timeout"), "odd": Reading(),
+        "slow": Reading(error="canceling statement due to statement timeout"),
+        "odd": Reading(error="the query's answer is no moment"),
+        "endless": Reading(error="the query's answer is no moment"),
         "cut": Reading(error="no answer"),
     }
 
@@ -117,6 +120,8 @@ def test_what_psql_says_is_told_apart() -> None:
     ("s:a\n", '["{\\"at\\": \\"1970-01-01T00:01:00\\"}"]',
      Reading(not_there="no moment with a time zone under 'at' in s:*")),
     ("s:a\n", '["[1]", "true", "{\\"at\\": true}"]', Reading(not_there="no moment with a time zone under 'at' in s:*")),
+    ("s:a\n", '["{\\"at\\": NaN}", "{\\"at\\": 1e400}"]',
+     Reading(not_there="no moment with a time zone under 'at' in s:*")),
     ("\n", "[]", Reading(not_there="no key s:*")),
 ])
 def test_keys_of_the_cache(monkeypatch: pytest.MonkeyPatch, keys: str, values: str, expected: Reading) -> None:
