@@ -280,8 +280,8 @@ class _Page:
             parts.append('<ul class="list">%s</ul>' % "".join(
                 self.wrong(item, told.count(item["id"])) for item in wrong))
         if passed:
-            parts.append('<details%s><summary>%s %s</summary><ul class="list">%s</ul></details>' % (
-                "" if wrong else " open", _MARKS[PASS], _escaped(self.word("passed", count=len(passed))),
+            parts.append('<details><summary>%s %s</summary><ul class="list">%s</ul></details>' % (
+                _MARKS[PASS], _escaped(self.word("passed", count=len(passed))),
                 "".join(self.right(item) for item in passed)))
         return "".join(parts) + "</div>"
 
