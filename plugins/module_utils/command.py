@@ -55,6 +55,8 @@ MESSAGES = {
                        "--name은 대상 하나와 함께 쓰세요: coinpilot-ops restore-rehearsal 대상 --name 이름"),
     "one-env": Text("name the .env once: coinpilot-ops preflight ENV_FILE",
                     ".env 파일은 한 번만 지정하세요: coinpilot-ops preflight ENV_FILE"),
+    "record-all": Text("--record keeps the result of all items: leave out --only",
+                       "--record는 전체 항목의 결과를 기록합니다. --only를 빼세요"),
     "reason": Text("say what was changed: coinpilot-ops watch arm --reason TEXT; --reason goes with 'arm' only",
                    "무엇을 바꾸었는지 쓰세요: coinpilot-ops watch arm --reason 내용. --reason은 'arm'에만 씁니다"),
     "confirm": Text("To go on, type this host's name", "계속하려면 이 호스트의 이름을 입력하세요"),
@@ -121,6 +123,8 @@ def _verify_arguments(add: Add) -> None:
 def _verify(options: argparse.Namespace, description: Description) -> Report:
     from . import verify_metrics, watch
 
+    if options.record and options.only:
+        raise WrongUsage(MESSAGES["record-all"])
     begin = time.time()
     report = _checked(options, description, "daily")
     if options.record:

@@ -118,6 +118,7 @@ def test_every_command_has_help_without_root(run: Program, lang: str) -> None:
     (["restore"], "required: TARGET", "빠진 인자: TARGET"),
     (["restore-rehearsal", "--name", "x"], "--name goes with one target", "--name은 대상 하나와"),
     (["offsite", "copy", "--read-all"], "--read-all goes with 'offsite check' only", "에만 쓸 수 있습니다"),
+    (["verify", "--record", "--only", "unit"], "leave out --only", "--only를 빼세요"),
     (["watch"], "required: ACTION", "빠진 인자: ACTION"),
     (["watch", "stop"], "invalid choice: 'stop'", "알 수 없는 값 'stop'"),
     (["watch", "arm"], "say what was changed", "무엇을 바꾸었는지"),
