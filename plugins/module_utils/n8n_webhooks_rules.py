@@ -67,7 +67,8 @@ STATE_RULES = table(
                           "ansible-playbook site.yml",
                           "N8N_OWNER_EMAIL, N8N_OWNER_PASSWORD를 설정한 뒤(ansible-vault edit vault.yml): "
                           "ansible-playbook site.yml")),
-    }, severity=CRITICAL),
+    }, Text("sudo is needed to read it; does n8n run? docker ps --filter name=n8n",
+            "읽으려면 sudo가 필요합니다. n8n 실행 여부: docker ps --filter name=n8n"), CRITICAL),
     Rule("n8n-webhook", Text("webhook", "웹훅"), Text("registered by an active workflow, behind a check of the secret",
                                                     "활성 워크플로가 등록했고 시크릿을 검사함"), {
         "registered": Case(PASS, Text("registered by the active workflow '{workflow}'",
