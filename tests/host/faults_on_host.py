@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from checks_on_host import Checked, Do
+from discord_on_host import CONTAINER
 from n8n_on_host import Editor
 from stack_on_host import DIRECTORY, query
 
-KEPT = "/run/coinpilot-test"
+KEPT = "/run/coinpilot-faults"
 ENV, COMPOSE_FILE = f"{DIRECTORY}/.env", f"{DIRECTORY}/docker-compose.prod.yml"
 PROMETHEUS_FILE = f"{DIRECTORY}/monitoring/prometheus/prometheus.yml"
 ALERTING = f"{DIRECTORY}/monitoring/grafana/provisioning/alerting"
@@ -135,6 +136,12 @@ def healthy(*services: str, seconds: int = 90) -> Do:
                 f"coinpilot-{service})\" = healthy ]; do sleep 0.5; done'" for service in services))
 
 
+# The tests' own container is not started again by Docker.
+ALL_BUT_DASHBOARD = both(sh(f"docker start {CONTAINER}"), healthy(
+    "db", "redis", "collector", "bot", "n8n", "prometheus", "grafana", seconds=180))
+ALL_HEALTHY = both(ALL_BUT_DASHBOARD, healthy("dashboard"))
+
+
 def sql(statement: str) -> Do:
     return lambda checked: query(checked.host, statement)
 
@@ -227,9 +234,6 @@ def out_of_memory(checked: Checked) -> None:
     checked.run(f"systemctl stop docker.socket docker && sed -i 's/\"OOMKilled\":false/\"OOMKilled\":true/' "
                 f"/var/lib/docker/containers/{where}/config.v2.json && systemctl start docker")
 
-
-ALL_BUT_DASHBOARD = healthy("db", "redis", "collector", "bot", "n8n", "prometheus", "grafana", seconds=180)
-ALL_HEALTHY = both(ALL_BUT_DASHBOARD, healthy("dashboard"))
 
 def container(name: str, service: str, project: str = "oci") -> Do:
     """One more, as Compose would label it."""

@@ -269,6 +269,7 @@ def discord(host: Host) -> Iterator[Discord]:
 @pytest.fixture(scope="module")
 def checked(host: Host, secrets: dict[str, str], discord: Discord) -> Checked:
     """What could not be delivered before the sink was there has been by now."""
+    host.check_output(f"rm -rf {KEPT}")
     host.run("coinpilot-ops monitoring --prove")
     host.check_output("coinpilot-ops backup && coinpilot-ops restore-rehearsal")
     # What may take half an hour in truth takes a minute here.
