@@ -113,11 +113,15 @@ def _first(file: LogFile, offset: int, end: int) -> Optional[_Entry]:
         newline = chunk.find(b"\n") if offset else -1
         start = newline + 1 if newline >= 0 or not offset else len(chunk)
         while base + start < end:
-            stop = chunk.find(b"\n", start)
+            # What has no moment, such as half an entry, is passed over at once.
+            at = chunk.find(_TIME, start)
+            stop = chunk.find(b"\n", at) if at >= 0 else -1
             if stop < 0:
+                start = max(start, chunk.rfind(b"\n") + 1)
                 break
+            start = max(start, chunk.rfind(b"\n", start, at) + 1)
             time = time_of(chunk, start, stop)
-            if time is not None:
+            if time is not None and base + start < end:
                 return _Entry(base + start, base + stop + 1, time)
             start = stop + 1
         if base + start >= end or len(chunk) < _LOOK:
@@ -162,13 +166,12 @@ def newest(files: List[LogFile]) -> Optional[float]:
         while end > 0 and not file.compressed:
             start = max(0, end - _LOOK)
             chunk = os.pread(file.stream.fileno(), end - start, start)
-            stop = chunk.rfind(b"\n")
-            while stop > 0:
-                line = chunk.rfind(b"\n", 0, stop) + 1
-                time = time_of(chunk, line, stop)
+            stop = chunk.rfind(_TIME, 0, max(0, chunk.rfind(b"\n")))
+            while stop >= 0:
+                time = time_of(chunk, stop, chunk.find(b"\n", stop))
                 if time is not None:
                     return time
-                stop = line - 1
+                stop = chunk.rfind(_TIME, 0, stop)
             end = start
     return None
 

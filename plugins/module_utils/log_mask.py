@@ -19,6 +19,8 @@ HIDDEN = "***"
 # Shorter values are words and numbers, such as 8501 or paper.
 SHORTEST = 6
 LONGEST = 200
+# What is farther from the place that is shown is not looked at: a line may be long, and made to take time.
+_NEAR = 2048
 
 _TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 # In a log a value stands under its name without quotes, too.
@@ -39,7 +41,8 @@ class Mask:
     def __call__(self, text: str, around: int = 0) -> str:
         """One line that can be shown, of what stands at a place of the text."""
         # What stands before the place is counted anew where something of it is replaced.
-        before, after = self._clean(text[:around]), self._clean(text[around:])
+        before = self._clean(text[max(0, around - _NEAR):around])
+        after = self._clean(text[around:around + _NEAR])
         return _short(self._hide(before + after), len(self._hide(before)))
 
     def _clean(self, text: str) -> str:

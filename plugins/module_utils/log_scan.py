@@ -43,8 +43,10 @@ _REPEATS = Text("a flood pushes older lines out; see what repeats: "
 _QUIET = Text("see where it stands: docker logs --timestamps --tail 20 {container}; if it hangs: "
               "docker restart {container}",
               "멈춘 지점 확인: docker logs --timestamps --tail 20 {container}. 멈췄다면: docker restart {container}")
-_RUNS = Text("is Docker running, and are you root? sudo systemctl status docker",
-             "Docker가 실행 중인가요? root 권한인가요? sudo systemctl status docker")
+_RUNS = Text("with sudo, is Docker running? sudo systemctl status docker; if the log's file is gone: "
+             "docker restart {container}",
+             "sudo로 실행했나요? Docker 확인: sudo systemctl status docker. 로그 파일이 없어졌다면: "
+             "docker restart {container}")
 
 RULES = table(
     Rule("log-errors", Text("log", "로그"), Text("no failure in {window}", "{window} 동안 실패 기록 없음"), {
