@@ -12,7 +12,8 @@ from typing import Any, Callable, Optional
 Find = Callable[[bytes, int, int], int]
 
 
-def _memmem() -> Optional[Any]:
+def memmem() -> Optional[Any]:
+    """The C library's function, where it has one."""
     try:
         function = ctypes.CDLL(None).memmem
     except (OSError, AttributeError):
@@ -24,8 +25,8 @@ def _memmem() -> Optional[Any]:
 
 def finder(buffer: bytearray) -> Find:
     """What finds in this buffer, which must not change its size meanwhile."""
-    memmem = _memmem()
-    if memmem is None:
+    search = memmem()
+    if search is None:
         return buffer.find
     # Keeps the buffer where it is for as long as the function lives.
     block = (ctypes.c_char * len(buffer)).from_buffer(buffer)
@@ -35,7 +36,7 @@ def finder(buffer: bytearray) -> Find:
         end = min(end, len(_block))
         if start >= end:
             return -1
-        found = memmem(base + start, end - start, text, len(text))
+        found = search(base + start, end - start, text, len(text))
         return -1 if found is None else found - base
 
     return find

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.coinpilot.ops.plugins.module_utils import log_files, log_scan, log_tally
+from ansible_collections.coinpilot.ops.plugins.module_utils import log_api, log_files, log_scan, log_search, log_tally
 from ansible_collections.coinpilot.ops.plugins.module_utils.checklist_context import Context
 from ansible_collections.coinpilot.ops.plugins.module_utils.engine import Engine, EngineError
 from ansible_collections.coinpilot.ops.plugins.module_utils.findings import FAIL, PASS, UNKNOWN, WARN, Finding
@@ -332,3 +334,45 @@ def test_an_engine_that_does_not_answer_is_unknown() -> None:
 def test_what_a_service_wrote_while_it_came_up_is_looked_at(started: float, begins: float) -> None:
     """The watch is armed when a deploy's containers are healthy, so after the lines of their start."""
     assert log_scan.window_of(started, 5000) == begins
+
+
+def frame(text: str, ago: float, stream: int = 1) -> bytes:
+    payload = f"{moment(NOW - ago)} {text}".encode()
+    return bytes([stream, 0, 0, 0]) + len(payload).to_bytes(4, "big") + payload
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_log_that_is_in_no_file_is_read_through_the_engine(scan: Scan, monkeypatch: pytest.MonkeyPatch,
+                                                            terminal: bool) -> None:
+    said = [*(line + "\n" for line in TRACEBACK.splitlines()), "Critical " + "x" * 16375, "Error, cut in two\n"]
+    answer = b"".join(f"{moment(NOW - 60)} {text}".encode() if terminal else frame(text, 60, 2) for text in said)
+    asked = []
+
+    @contextlib.contextmanager
+    def stream(_engine: Engine, path: str, **query: str) -> Iterator[io.BytesIO]:
+        asked.append((path, query))
+        yield io.BytesIO(answer)
+
+    monkeypatch.setattr(Engine, "stream", stream)
+    found = scan({}, {"bot": {"HostConfig": {"LogConfig": {"Type": "local"}},
+                              "Config": {"Labels": {"com.docker.compose.service": "bot"}, "Tty": terminal}}})
+    assert of(found, "bot").seen.en.startswith("the daily report failed, once, 60 seconds ago: RuntimeError")
+    assert asked == [("/containers/bot/logs", {"stdout": "1", "stderr": "1", "timestamps": "1",
+                                               "since": "%.9f" % (NOW - HOUR), "until": "%.9f" % NOW})]
+
+
+def test_a_log_that_takes_too_long_through_the_engine_is_unknown(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_api, "_PATIENCE", -1.0)
+    monkeypatch.setattr(Engine, "stream", lambda *_given, **_query: contextlib.nullcontext(io.BytesIO(b"")))
+    found = scan({}, {"bot": {"HostConfig": {"LogConfig": {"Type": "local"}}}})
+    assert problems(found) == [("bot", "log-errors", UNKNOWN)]
+
+
+@pytest.mark.parametrize("library", [log_search.memmem, lambda: None])
+def test_bytes_are_found_with_and_without_the_c_library(monkeypatch: pytest.MonkeyPatch,
+                                                        library: Callable[[], Any]) -> None:
+    monkeypatch.setattr(log_search, "memmem", library)
+    buffer = bytearray(b"one two one")
+    find = log_search.finder(buffer)
+    assert [find(b"one", 0, 11), find(b"one", 1, 11), find(b"one", 1, 10), find(b"two", 0, 99), find(b"one", 9, 4)] == [
+        0, 8, -1, 4, -1]
