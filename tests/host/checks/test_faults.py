@@ -253,7 +253,8 @@ FAULTS = [
     Fault("Docker down", sh("systemctl stop docker.socket docker"), both(sh("systemctl start docker"), ALL_HEALTHY),
           {("own-units", "unit-of-stack", unit, "FAIL") for unit in ("docker.service", "coinpilot-firewall.service")},
           "inactive", OF_DOCKER, leaves=True),
-    Fault("killed for want of memory", both(sh("docker stop coinpilot-dashboard"), out_of_memory, ALL_BUT_DASHBOARD),
+    Fault("killed for want of memory", both(sh("docker stop coinpilot-dashboard"), out_of_memory, ALL_BUT_DASHBOARD,
+                                               Checked.arm),
           both(sh("docker start coinpilot-dashboard"), healthy("dashboard")),
           {("services", "service", "dashboard", "FAIL")}, "out of memory", leaves=True),
 ]
