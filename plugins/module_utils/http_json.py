@@ -39,7 +39,9 @@ def ask(url: str, body: Any = None, headers: Optional[Mapping[str, str]] = None,
     No proxy is asked and no redirect followed: credentials go to this host and nowhere else.
     """
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, headers={"Accept": "application/json", **(headers or {})})
+    # Discord turns away what the standard library calls itself.
+    given = {"Accept": "application/json", "User-Agent": "coinpilot-ops", **(headers or {})}
+    request = urllib.request.Request(url, data=data, headers=given)
     if data is not None:
         request.add_header("Content-Type", "application/json")
     opener = urllib.request.OpenerDirector()

@@ -18,8 +18,6 @@ from .findings import FAIL, NOTHING, PASS, UNKNOWN, WARN, Case, Finding, Rule, T
 from .watch import Description, Entry
 
 WEBHOOK = "DISCORD_WEBHOOK_URL"
-# Discord turns away what the standard library calls itself.
-_HEADERS = {"User-Agent": "coinpilot-ops"}
 _SECONDS = 20.0
 # Seconds after a boot: sooner, Prometheus and Grafana still tell of what was down meanwhile.
 SETTLED = 180.0
@@ -191,7 +189,7 @@ def _post(url: str, body: Mapping[str, Any]) -> Optional[Text]:
     if not url.startswith(("https://", "http://")):
         return _WHY["address"]
     try:
-        answer = http_json.ask(url, body, _HEADERS, _SECONDS)
+        answer = http_json.ask(url, body, timeout=_SECONDS)
     except http_json.HttpError as problem:
         return _WHY[problem.case]
     except ValueError:

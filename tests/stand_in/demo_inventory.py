@@ -24,12 +24,13 @@ HEAD = "---\n# Written by `make demo`; `make demo-down` removes it.\n"
 def main() -> int:
     CONNECTION.parent.mkdir(parents=True, exist_ok=True)
     CONNECTION.write_text(f"{HEAD}ansible_port: {int(sys.argv[1])}\n")
-    # Made up once: the database in the demo's volume was made with them.
-    if not SECRETS.exists():
-        keys = yaml.safe_load(DESCRIPTION.read_text())["stack_required_keys"]
-        values = {key: _value(key) for key in (*keys, *OWNER_KEYS)}
-        with open(os.open(SECRETS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            stream.write(HEAD + yaml.safe_dump({"stack_secrets": values}, sort_keys=False))
+    # Made up once: the database in the demo's volume was made with them. An older demo may lack some.
+    made = yaml.safe_load(SECRETS.read_text())["stack_secrets"] if SECRETS.exists() else {}
+    keys = (*yaml.safe_load(DESCRIPTION.read_text())["stack_required_keys"], *OWNER_KEYS)
+    values = {key: _value(key) for key in keys if key not in made}
+    if values:
+        with open(os.open(SECRETS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+            stream.write(HEAD + yaml.safe_dump({"stack_secrets": {**made, **values}}, sort_keys=False))
         say(f"made up the demo's secrets: {SECRETS.relative_to(CHECKOUT)}")
     return 0
 
