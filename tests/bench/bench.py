@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import alerts
 import ansible_runner
 import backups
-import checks
+import checklist
 import logs
 import many_hosts
 import preflight
@@ -36,7 +36,7 @@ STATES = CHECKOUT / ".cache" / "stand_in"
 STATE = STATES / NAME
 INVENTORY = STATE / "inventory"
 REPEATS = 3
-PARTS = {"alerts": alerts.measure, "backups": backups.measure, "checks": checks.measure,
+PARTS = {"alerts": alerts.measure, "backups": backups.measure, "checklist": checklist.measure,
          "logs": logs.measure, "many-hosts": many_hosts.measure, "preflight": preflight.measure}
 
 
