@@ -57,8 +57,6 @@ USAGE = 2
 # What Discord is told when the run could not happen; no verdict is called so.
 NOT_RUN = "NOT RUN"
 LONGEST_RUN = 1800
-# Discord turns away what the standard library calls itself.
-HEADERS = {"User-Agent": "coinpilot-ops"}
 
 TEXTS = {
     "not-run": findings.Text("The verification could not run: {said}", "점검을 실행하지 못했습니다: {said}"),
@@ -218,7 +216,7 @@ def told(path: Path, outcome: Outcome, url: str, lang: str) -> None:
     was = TEXTS["nothing"].get(lang) if before is None else before
     words = f"{outcome.line} [{was} → {outcome.status}]"
     try:
-        answer = http_json.ask(url, {"content": words[:1900], "allowed_mentions": {"parse": []}}, HEADERS)
+        answer = http_json.ask(url, {"content": words[:1900], "allowed_mentions": {"parse": []}})
         why = "" if answer.status < 300 else f"HTTP {answer.status}"
     except http_json.HttpError as problem:
         why = problem.case
