@@ -48,7 +48,7 @@ _value:
 from typing import Any, Callable, Dict, List
 
 from ansible_collections.coinpilot.ops.plugins.module_utils import activity
-from ansible_collections.coinpilot.ops.plugins.module_utils.alert_rules import line
+from ansible_collections.coinpilot.ops.plugins.module_utils.definitions import line
 
 
 def activity_problems(activities: Any, overrides: Any, language: str = "en") -> List[str]:

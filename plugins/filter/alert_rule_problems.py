@@ -51,11 +51,11 @@ _value:
 
 from typing import Any, Callable, Dict, List
 
-from ansible_collections.coinpilot.ops.plugins.module_utils import alert_rules
+from ansible_collections.coinpilot.ops.plugins.module_utils import alert_rules, definitions
 
 
 def alert_rule_problems(rules: Any, overrides: Any, stack: str, language: str = "en") -> List[str]:
-    return [alert_rules.line(finding, language) for finding in alert_rules.problems(rules, overrides, stack)]
+    return [definitions.line(finding, language) for finding in alert_rules.problems(rules, overrides, stack)]
 
 
 class FilterModule:

@@ -51,11 +51,11 @@ _value:
 
 from typing import Any, Callable, Dict, List
 
-from ansible_collections.coinpilot.ops.plugins.module_utils import checklist_items
+from ansible_collections.coinpilot.ops.plugins.module_utils import checklist_items, definitions
 
 
 def checklist_problems(items: Any, overrides: Any, services: Any, language: str = "en") -> List[str]:
-    return [checklist_items.line(finding, language) for finding in checklist_items.problems(items, overrides, services)]
+    return [definitions.line(finding, language) for finding in checklist_items.problems(items, overrides, services)]
 
 
 class FilterModule:

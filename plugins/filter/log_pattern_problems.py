@@ -48,7 +48,7 @@ _value:
 from typing import Any, Callable, Dict, List
 
 from ansible_collections.coinpilot.ops.plugins.module_utils import log_definition
-from ansible_collections.coinpilot.ops.plugins.module_utils.alert_rules import line
+from ansible_collections.coinpilot.ops.plugins.module_utils.definitions import line
 
 
 def log_pattern_problems(patterns: Any, overrides: Any, language: str = "en") -> List[str]:

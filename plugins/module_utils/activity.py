@@ -14,14 +14,14 @@ import re
 import subprocess
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from . import backup_postgresql, backup_redis, container, health
-from .alert_rules import Kind, line
+from . import backup_postgresql, backup_redis, container, definitions, health
 from .backup_errors import BackupError
 from .checklist_context import Context
 from .compose import cli_environment
 from .container import Container
+from .definitions import EXPRESSION, TEXT, Kind, is_line
 from .engine import Engine, EngineError
-from .findings import FAIL, LANGUAGES, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, table
+from .findings import FAIL, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, table
 from .moments import moment, seconds, span
 
 ACTIVITY_VARIABLE, OVERRIDES_VARIABLE = "stack_activity", "stack_activity_overrides"
@@ -99,77 +99,42 @@ DEFINITION_RULES = table(
 )
 
 
-def _is_line(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and not set("\n\0") & set(value)
-
-
-def _is_pattern(value: Any) -> bool:
-    try:
-        return _is_line(value) and bool(re.compile(value))
-    except re.error:
-        return False
-
-
 KINDS: Mapping[str, Kind] = {
-    "title": Kind(Text("one line each in en and ko", "en과 ko에 한 줄씩"), lambda value: (
-        isinstance(value, Mapping) and set(value) == set(LANGUAGES) and all(map(_is_line, value.values())))),
+    "title": TEXT,
     "kind": Kind(Text("sql, redis or log", "sql, redis, log 중 하나"), lambda value: value in tuple(_NEEDED)),
-    "service": Kind(Text("the service that is at work", "동작하는 서비스 이름"), _is_line),
+    "service": Kind(Text("the service that is at work", "동작하는 서비스 이름"), is_line),
     "max_age": Kind(Text("a time such as 10m, 3h or 1d", "10m, 3h, 1d 같은 시간"), lambda value: bool(seconds(value))),
     "late": Kind(Text("FAIL or WARN", "FAIL 또는 WARN"), lambda value: value in (FAIL, WARN)),
     # psql takes what begins with a backslash for a command of its own.
     "query": Kind(Text("one SELECT of one moment, on one line, without ; and \\",
                        "시각 하나를 얻는 SELECT 한 줄(;와 \\ 없이)"),
-                  lambda value: _is_line(value) and not set(";\\") & set(value)),
+                  lambda value: is_line(value) and not set(";\\") & set(value)),
     "key": Kind(Text("a pattern of keys such as bot:status:*", "bot:status:* 같은 키 패턴"),
-                lambda value: _is_line(value) and len(value.split()) == 1),
-    "field": Kind(Text("a field of the key's JSON", "키에 저장된 JSON의 필드"), _is_line),
-    "pattern": Kind(Text("a regular expression on one line", "한 줄짜리 정규식"), _is_pattern),
-    "enabled": Kind(Text("true or false", "true 또는 false"), lambda value: isinstance(value, bool)),
+                lambda value: is_line(value) and len(value.split()) == 1),
+    "field": Kind(Text("a field of the key's JSON", "키에 저장된 JSON의 필드"), is_line),
+    "pattern": EXPRESSION,
+    **definitions.ENABLED,
 }
 # What each kind must have beside what all have.
 _NEEDED: Mapping[str, Sequence[str]] = {SQL: ("query",), REDIS: ("key", "field"), LOG: ("pattern",)}
 _REQUIRED = ("title", "kind", "service", "max_age")
+_DEFINITION = definitions.Definition(DEFINITION_RULES["activity-definition"], ACTIVITY_VARIABLE, OVERRIDES_VARIABLE,
+                                      _NAME, KINDS)
 
 
 # What a person can write ---------------------------------------------------------------------------------------------
 
 def problems(activity: Any, overrides: Any) -> List[Finding]:
     """What is wrong with the activities or with what an installation changes of them."""
-    found: List[Finding] = []
-    for variable, given in ((ACTIVITY_VARIABLE, activity), (OVERRIDES_VARIABLE, overrides)):
-        if not isinstance(given, Mapping):
-            found.append(_problem("not-a-mapping", variable, name=variable))
-            continue
-        for name, entry in given.items():
-            found += _shape_problems(variable, name, entry)
+    found = definitions.shape_problems(_DEFINITION, activity, overrides)
     if found:
         return found
-    for name, entry in _merged(activity, overrides).items():
+    for name, entry in definitions.merged(activity, overrides).items():
         missing = [key for key in (*_REQUIRED, *_NEEDED.get(entry.get("kind", ""), ())) if key not in entry]
         if missing:
-            variable = OVERRIDES_VARIABLE if name in overrides else ACTIVITY_VARIABLE
-            found.append(_problem("incomplete", variable, name=name, missing=", ".join(missing)))
+            found.append(_DEFINITION.problem("incomplete", _DEFINITION.variable_of(name, overrides), name=name,
+                                             missing=", ".join(missing)))
     return found
-
-
-def _shape_problems(variable: str, name: Any, entry: Any) -> List[Finding]:
-    if not isinstance(name, str) or not _NAME.match(name):
-        return [_problem("name", variable, name=" ".join(str(name).split()))]
-    if not isinstance(entry, Mapping):
-        return [_problem("not-a-mapping", variable, name=name)]
-    found = []
-    for key, value in entry.items():
-        if key not in KINDS:
-            found.append(_problem("unknown", variable, name=name, key=" ".join(str(key).split()),
-                                  known=", ".join(KINDS)))
-        elif not KINDS[key].holds(value):
-            found.append(_problem("kind", variable, name=name, key=key, kind=KINDS[key].words))
-    return found
-
-
-def _problem(case: str, variable: str, **values: Any) -> Finding:
-    return DEFINITION_RULES["activity-definition"].finding(case, variable, **values)
 
 
 def merge(activity: Any, overrides: Any, services: Mapping[str, Any]) -> Dict[str, Any]:
@@ -179,17 +144,9 @@ def merge(activity: Any, overrides: Any, services: Mapping[str, Any]) -> Dict[st
     """
     found = problems(activity, overrides)
     if found:
-        raise ValueError("; ".join(line(finding, "en") for finding in found))
-    return {name: entry for name, entry in _merged(activity, overrides).items() if entry["service"] in services}
-
-
-def _merged(activity: Mapping[str, Any], overrides: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
-    merged = {}
-    for name in [*activity, *(name for name in overrides if name not in activity)]:
-        entry = {**activity.get(name, {}), **overrides.get(name, {})}
-        if entry.pop("enabled", True):
-            merged[name] = entry
-    return merged
+        definitions.refuse(found)
+    return {name: entry for name, entry in definitions.merged(activity, overrides).items()
+            if entry["service"] in services}
 
 
 class Reading(NamedTuple):

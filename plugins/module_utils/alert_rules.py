@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 
-from .findings import FAIL, LANGUAGES, Case, Finding, Rule, Text, table
+from . import definitions
+from .definitions import Kind, is_text
+from .findings import FAIL, Case, Finding, Rule, Text, table
 
 RULES_VARIABLE, OVERRIDES_VARIABLE = "stack_alert_rules", "stack_alert_rule_overrides"
 SEVERITIES = ("critical", "warning")
@@ -56,13 +58,6 @@ RULES = table(
 )
 
 
-class Kind(NamedTuple):
-    """What the value of a key must be: in words, and as a test of a value."""
-
-    words: Text
-    holds: Callable[[Any], bool]
-
-
 def _is_line(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip()) and "\0" not in value
 
@@ -71,13 +66,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _is_text(value: Any) -> bool:
-    return (isinstance(value, Mapping) and set(value) == set(LANGUAGES)
-            and all(_is_line(text) and not set("\n$") & set(text.strip()) and "{{" not in text
-                    for text in value.values()))
-
-
-_TEXT = Kind(Text("one line each in en and ko, without $ and {{", "en과 ko에 한 줄씩($와 {{ 없이)"), _is_text)
+_TEXT = Kind(Text("one line each in en and ko, without $ and {{", "en과 ko에 한 줄씩($와 {{ 없이)"), lambda value: (
+    is_text(value) and not any("$" in text or "{{" in text for text in value.values())))
 _NUMBER = Kind(Text("a number", "숫자"), _is_number)
 KINDS: Mapping[str, Kind] = {
     "group": Kind(Text("a word in lower case", "영문 소문자 단어"),
@@ -93,26 +83,22 @@ KINDS: Mapping[str, Kind] = {
     "action": _TEXT,
     "needs": Kind(Text("the engine of a service", "서비스의 engine"),
                   lambda value: isinstance(value, str) and bool(_WORD.match(value))),
-    "enabled": Kind(Text("true or false", "true 또는 false"), lambda value: isinstance(value, bool)),
+    **definitions.ENABLED,
 }
 LIMITS = ("above", "below")
 REQUIRED_KEYS = ("group", "severity", "query", "for", "summary", "action")
-KEYS = tuple(key for key in KINDS if key != "enabled")
+_DEFINITION = definitions.Definition(RULES["alert-rule-definition"], RULES_VARIABLE, OVERRIDES_VARIABLE, _NAME, KINDS)
 
 
 # What a person can write ---------------------------------------------------------------------------------------------
 
 def problems(rules: Any, overrides: Any, stack: str = "") -> List[Finding]:
     """What is wrong with the rules or with what an installation changes of them. Nothing, when they can be used."""
-    found: List[Finding] = []
-    for variable, given in ((RULES_VARIABLE, rules), (OVERRIDES_VARIABLE, overrides)):
-        if not isinstance(given, Mapping):
-            found.append(_finding("not-a-mapping", variable, name=variable))
-            continue
-        for name, rule in given.items():
-            found += _shape_problems(variable, name, rule)
+    found = definitions.shape_problems(_DEFINITION, rules, overrides)
     if found:
         return found
+    for variable, given in ((RULES_VARIABLE, rules), (OVERRIDES_VARIABLE, overrides)):
+        found += [_finding("limits", variable, name=name) for name, rule in given.items() if set(LIMITS) <= set(rule)]
     for name, rule in rules.items():
         missing = _missing(rule)
         found += [_finding("incomplete", RULES_VARIABLE, name=name, missing=", ".join(missing))] if missing else []
@@ -124,28 +110,10 @@ def problems(rules: Any, overrides: Any, stack: str = "") -> List[Finding]:
     return found or _uid_problems(rules, overrides, stack)
 
 
-def _shape_problems(variable: str, name: Any, rule: Any) -> List[Finding]:
-    if not isinstance(name, str) or not _NAME.match(name):
-        return [_finding("name", variable, name=_one_line(name))]
-    if not isinstance(rule, Mapping):
-        return [_finding("not-a-mapping", variable, name=name)]
-    known = tuple(KINDS) if variable == OVERRIDES_VARIABLE else KEYS
-    found = []
-    for key, value in rule.items():
-        if key not in known:
-            found.append(_finding("unknown", variable, name=name, key=key, known=", ".join(known)))
-        elif not KINDS[key].holds(value):
-            found.append(_finding("kind", variable, name=name, key=key, kind=KINDS[key].words, value=_show(value)))
-    if all(limit in rule for limit in LIMITS):
-        found.append(_finding("limits", variable, name=name))
-    return found
-
-
 def _uid_problems(rules: Mapping[str, Any], overrides: Mapping[str, Any], stack: str) -> List[Finding]:
     found: List[Finding] = []
     owners: Dict[str, str] = {}
-    for variable, names in ((RULES_VARIABLE, rules), (OVERRIDES_VARIABLE, [name for name in overrides
-                                                                           if name not in rules])):
+    for variable, names in ((RULES_VARIABLE, rules), (OVERRIDES_VARIABLE, definitions.own(rules, overrides))):
         for name in names:
             made = uid(stack, name)
             if len(made) > _UID_LENGTH:
@@ -162,22 +130,7 @@ def _missing(rule: Mapping[str, Any]) -> List[str]:
 
 
 def _finding(case: str, variable: str, **values: Any) -> Finding:
-    return RULES["alert-rule-definition"].finding(case, variable, **values)
-
-
-def line(finding: Finding, lang: str) -> str:
-    """One line that names the variable to mend."""
-    return "%s: %s" % (finding.subject, finding.seen.get(lang))
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, (Mapping, list)):
-        return type(value).__name__
-    return "'%s'" % _one_line(value) if isinstance(value, str) else str(value)
-
-
-def _one_line(value: Any) -> str:
-    return " ".join(str(value).split())
+    return _DEFINITION.problem(case, variable, **values)
 
 
 def merge(rules: Any, overrides: Any, services: Mapping[str, Mapping[str, Any]], stack: str = "") -> Dict[str, Any]:
@@ -187,17 +140,15 @@ def merge(rules: Any, overrides: Any, services: Mapping[str, Mapping[str, Any]],
     """
     found = problems(rules, overrides, stack)
     if found:
-        raise ValueError("; ".join(line(finding, "en") for finding in found))
+        definitions.refuse(found)
     engines = {service.get("engine") for service in services.values()}
-    merged: Dict[str, Any] = {}
-    for name in [*rules, *(name for name in overrides if name not in rules)]:
-        change = overrides.get(name, {})
-        kept = {key: value for key, value in rules.get(name, {}).items()
-                if not (key in LIMITS and any(limit in change for limit in LIMITS))}
-        rule = {**kept, **change}
-        if rule.pop("enabled", True) and rule.get("needs") in {None, *engines}:
-            merged[name] = rule
-    return merged
+    return {name: rule for name, rule in definitions.merged(rules, overrides, _with_limit).items()
+            if rule.get("needs") in {None, *engines}}
+
+
+def _with_limit(rule: Mapping[str, Any], change: Mapping[str, Any]) -> Dict[str, Any]:
+    other = set(LIMITS) if set(LIMITS) & set(change) else set()
+    return {**{key: value for key, value in rule.items() if key not in other}, **change}
 
 
 # What programs read --------------------------------------------------------------------------------------------------

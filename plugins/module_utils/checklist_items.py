@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 
 from . import checklist_readers as readers
-from .findings import FAIL, LANGUAGES, Case, Finding, Rule, Text, table
+from . import definitions
+from .definitions import TEXT, Kind, are_names, one_line, show
+from .findings import FAIL, Case, Finding, Rule, Text, table
 
 ITEMS_VARIABLE, OVERRIDES_VARIABLE = "stack_checklist", "stack_checklist_overrides"
 DAILY, WEEKLY, ALL = "daily", "weekly", "all"
@@ -57,58 +59,34 @@ class Item(NamedTuple):
     needs: Tuple[str, ...]
 
 
-class Kind(NamedTuple):
-    """What the value of a key must be: in words, and as a test of a value."""
-
-    words: Text
-    holds: Callable[[Any], bool]
-
-
-def _is_text(value: Any) -> bool:
-    return (isinstance(value, Mapping) and set(value) == set(LANGUAGES)
-            and all(isinstance(text, str) and bool(text.strip()) and "\n" not in text.strip()
-                    for text in value.values()))
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(isinstance(name, str) and bool(name.strip()) for name in value)
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
 
 
 _NUMBER = Kind(Text("a number from 0 on", "0 이상의 숫자"), _is_number)
-_NAMES = Kind(Text("a list of names", "이름 목록"), _are_names)
-_TEXT = Kind(Text("one line each in en and ko", "en과 ko에 한 줄씩"), _is_text)
+_NAMES = Kind(Text("a list of names", "이름 목록"), are_names)
 KINDS: Mapping[str, Kind] = {
     "at": Kind(Text("a list of some of " + ", ".join(SELECTIONS), ", ".join(SELECTIONS) + " 중에서 고른 목록"),
-               lambda value: _are_names(value) and bool(value) and set(value) <= set(SELECTIONS)),
-    "title": _TEXT,
-    "advice": _TEXT,
+               lambda value: are_names(value) and bool(value) and set(value) <= set(SELECTIONS)),
+    "title": TEXT,
+    "advice": TEXT,
     "read": Kind(Text("one of " + ", ".join(readers.READERS), ", ".join(readers.READERS) + " 중 하나"),
                  lambda value: isinstance(value, str) and value in readers.READERS),
-    "rules": Kind(Text("a list of rules", "규칙 목록"), lambda value: _are_names(value) and bool(value)),
+    "rules": Kind(Text("a list of rules", "규칙 목록"), lambda value: are_names(value) and bool(value)),
     "options": Kind(Text("keys and values", "키와 값"), lambda value: (
         isinstance(value, Mapping) and all(isinstance(name, str) for name in value))),
-    "needs": Kind(Text("a list of services", "서비스 목록"), _are_names),
-    "enabled": Kind(Text("true or false", "true 또는 false"), lambda value: isinstance(value, bool)),
+    "needs": Kind(Text("a list of services", "서비스 목록"), are_names),
+    **definitions.ENABLED,
 }
 REQUIRED_KEYS = ("at", "title", "advice", "read")
-KEYS = tuple(key for key in KINDS if key != "enabled")
+_DEFINITION = definitions.Definition(RULES["checklist-item"], ITEMS_VARIABLE, OVERRIDES_VARIABLE, _ID, KINDS)
 
 
 # What a person can write ---------------------------------------------------------------------------------------------
 
 def problems(items: Any, overrides: Any, services: Mapping[str, Any]) -> List[Finding]:
     """What is wrong with the items or with what an installation changes of them. Nothing, when they can be used."""
-    found: List[Finding] = []
-    for variable, given in ((ITEMS_VARIABLE, items), (OVERRIDES_VARIABLE, overrides)):
-        if not isinstance(given, Mapping):
-            found.append(_finding("not-a-mapping", variable, name=variable))
-            continue
-        for name, item in given.items():
-            found += _shape_problems(variable, name, item)
+    found = definitions.shape_problems(_DEFINITION, items, overrides)
     if found:
         return found
     for name, item in items.items():
@@ -122,60 +100,30 @@ def problems(items: Any, overrides: Any, services: Mapping[str, Any]) -> List[Fi
     return found or _reference_problems(items, overrides, services)
 
 
-def _shape_problems(variable: str, name: Any, item: Any) -> List[Finding]:
-    if not isinstance(name, str) or not _ID.match(name):
-        return [_finding("name", variable, name=_one_line(name))]
-    if not isinstance(item, Mapping):
-        return [_finding("not-a-mapping", variable, name=name)]
-    known = tuple(KINDS) if variable == OVERRIDES_VARIABLE else KEYS
-    found = []
-    for key, value in item.items():
-        if key not in known:
-            found.append(_finding("unknown", variable, name=name, key=_one_line(key), known=", ".join(known)))
-        elif not KINDS[key].holds(value):
-            found.append(_finding("kind", variable, name=name, key=key, kind=KINDS[key].words, value=_show(value)))
-    return found
-
-
 def _reference_problems(items: Mapping[str, Any], overrides: Mapping[str, Any],
                         services: Mapping[str, Any]) -> List[Finding]:
     """Rules and options that the reader does not have, and services of an override that the stack does not have."""
     found: List[Finding] = []
     for name, item in _merged(items, overrides).items():
-        variable = OVERRIDES_VARIABLE if name in overrides else ITEMS_VARIABLE
+        variable = _DEFINITION.variable_of(name, overrides)
         source = readers.READERS[item["read"]]()
         for key, known in (("rule", source.rules), ("option", source.options)):
             found += [_finding(key, variable, name=name, read=item["read"], known=", ".join(known) or "-",
-                               **{key: _one_line(given)}) for given in item.get(key + "s", ()) if given not in known]
+                               **{key: one_line(given)}) for given in item.get(key + "s", ()) if given not in known]
         for option, value in item.get("options", {}).items():
             default = source.options.get(option)
             kind = (_NUMBER if isinstance(default, (int, float)) else KINDS["options"] if isinstance(default, Mapping)
                     else _NAMES)
             if option in source.options and not kind.holds(value):
-                found.append(_finding("kind", variable, name=name, key=option, kind=kind.words, value=_show(value)))
+                found.append(_finding("kind", variable, name=name, key=option, kind=kind.words, value=show(value)))
     for name, change in overrides.items():
-        found += [_finding("service", OVERRIDES_VARIABLE, name=name, service=_one_line(service),
+        found += [_finding("service", OVERRIDES_VARIABLE, name=name, service=one_line(service),
                            known=", ".join(services)) for service in change.get("needs", ()) if service not in services]
     return found
 
 
 def _finding(case: str, variable: str, **values: Any) -> Finding:
-    return RULES["checklist-item"].finding(case, variable, **values)
-
-
-def line(finding: Finding, lang: str) -> str:
-    """One line that names the variable to mend."""
-    return "%s: %s" % (finding.subject, finding.seen.get(lang))
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, (Mapping, list)):
-        return type(value).__name__
-    return "'%s'" % _one_line(value) if isinstance(value, str) else str(value)
-
-
-def _one_line(value: Any) -> str:
-    return " ".join(str(value).split())
+    return _DEFINITION.problem(case, variable, **values)
 
 
 def merge(items: Any, overrides: Any, services: Mapping[str, Any]) -> Dict[str, Any]:
@@ -185,20 +133,18 @@ def merge(items: Any, overrides: Any, services: Mapping[str, Any]) -> Dict[str, 
     """
     found = problems(items, overrides, services)
     if found:
-        raise ValueError("; ".join(line(finding, "en") for finding in found))
+        definitions.refuse(found)
     return {name: item for name, item in _merged(items, overrides).items()
             if set(item.get("needs", ())) <= set(services)}
 
 
 def _merged(items: Mapping[str, Any], overrides: Mapping[str, Any]) -> Dict[str, Any]:
-    merged: Dict[str, Any] = {}
-    for name in [*items, *(name for name in overrides if name not in items)]:
-        change = dict(overrides.get(name, {}))
-        if change.pop("enabled", True):
-            item = items.get(name, {})
-            options = {**item.get("options", {}), **change.get("options", {})}
-            merged[name] = {**item, **change, **({"options": options} if options else {})}
-    return merged
+    return definitions.merged(items, overrides, _with_options)
+
+
+def _with_options(item: Mapping[str, Any], change: Mapping[str, Any]) -> Dict[str, Any]:
+    options = {**item.get("options", {}), **change.get("options", {})}
+    return {**item, **change, **({"options": options} if options else {})}
 
 
 # What a run goes through ---------------------------------------------------------------------------------------------

@@ -7,8 +7,9 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Mapping
 
-from .alert_rules import Kind, line
-from .findings import FAIL, LANGUAGES, WARN, Case, Finding, Rule, Text, table
+from . import definitions
+from .definitions import EXPRESSION, SWITCH, TEXT, Kind, are_names, is_line
+from .findings import FAIL, WARN, Case, Finding, Rule, Text, table
 
 VARIABLE, OVERRIDES_VARIABLE = "stack_log_patterns", "stack_log_pattern_overrides"
 _NAME = re.compile(r"[a-z][a-z0-9-]*\Z")
@@ -31,86 +32,40 @@ RULES = table(
 )
 
 
-def _is_line(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and not set("\n\r\0") & set(value)
-
-
-def _is_expression(value: Any) -> bool:
-    try:
-        return _is_line(value) and bool(re.compile(value))
-    except re.error:
-        return False
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, Mapping) and set(value) == set(LANGUAGES) and all(map(_is_line, value.values()))
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(map(_is_line, value))
-
-
 _LITERAL = Kind(Text("a text of at least %d characters" % _SHORTEST, "%d자 이상의 글자" % _SHORTEST),
-                lambda value: _is_line(value) and len(value) >= _SHORTEST)
-_EXPRESSION = Kind(Text("a regular expression on one line", "한 줄짜리 정규식"), _is_expression)
-_BOTH = Kind(Text("one line each in en and ko", "en과 ko에 한 줄씩"), _is_text)
-_SWITCH = Kind(Text("true or false", "true 또는 false"), lambda value: isinstance(value, bool))
-_NAMES = Kind(Text("a list of services", "서비스 목록"), _are_names)
+                lambda value: is_line(value) and len(value) >= _SHORTEST)
+_NAMES = Kind(Text("a list of services", "서비스 목록"), are_names)
 KINDS: Mapping[str, Kind] = {
     "in": Kind(Text("a list of services or engines", "서비스 또는 엔진 목록"),
-               lambda value: _are_names(value) and bool(value)),
+               lambda value: are_names(value) and bool(value)),
     "find": _LITERAL,
     "probe": _LITERAL,
-    "match": _EXPRESSION,
-    "unless": _EXPRESSION,
+    "match": EXPRESSION,
+    "unless": EXPRESSION,
     "status": Kind(Text("FAIL or WARN", "FAIL 또는 WARN"), lambda value: value in (FAIL, WARN)),
-    "title": _BOTH,
-    "fix": _BOTH,
-    "traceback": _SWITCH,
+    "title": TEXT,
+    "fix": TEXT,
+    "traceback": SWITCH,
     "without": _NAMES,
-    "enabled": _SWITCH,
+    **definitions.ENABLED,
 }
 _REQUIRED = ("in", "find", "status", "title")
+_DEFINITION = definitions.Definition(RULES["log-definition"], VARIABLE, OVERRIDES_VARIABLE, _NAME, KINDS)
 
 
 def problems(patterns: Any, overrides: Any) -> List[Finding]:
     """What is wrong with the kinds of lines, or with what an installation changes of them."""
-    found: List[Finding] = []
-    for variable, given in ((VARIABLE, patterns), (OVERRIDES_VARIABLE, overrides)):
-        if not isinstance(given, Mapping):
-            found.append(_problem("not-a-mapping", variable, name=variable))
-            continue
-        for name, entry in given.items():
-            found += _shape_problems(variable, name, entry)
+    found = definitions.shape_problems(_DEFINITION, patterns, overrides)
     if found:
         return found
-    for name, entry in _merged(patterns, overrides).items():
-        variable = OVERRIDES_VARIABLE if name in overrides else VARIABLE
+    for name, entry in definitions.merged(patterns, overrides).items():
+        variable = _DEFINITION.variable_of(name, overrides)
         missing = [key for key in _REQUIRED if key not in entry]
         if missing:
-            found.append(_problem("incomplete", variable, name=name, missing=", ".join(missing)))
+            found.append(_DEFINITION.problem("incomplete", variable, name=name, missing=", ".join(missing)))
         elif entry.get("probe", "") not in entry["find"]:
-            found.append(_problem("probe", variable, name=name))
+            found.append(_DEFINITION.problem("probe", variable, name=name))
     return found
-
-
-def _shape_problems(variable: str, name: Any, entry: Any) -> List[Finding]:
-    if not isinstance(name, str) or not _NAME.match(name):
-        return [_problem("name", variable, name=" ".join(str(name).split()))]
-    if not isinstance(entry, Mapping):
-        return [_problem("not-a-mapping", variable, name=name)]
-    found = []
-    for key, value in entry.items():
-        if key not in KINDS:
-            found.append(_problem("unknown", variable, name=name, key=" ".join(str(key).split()),
-                                  known=", ".join(KINDS)))
-        elif not KINDS[key].holds(value):
-            found.append(_problem("kind", variable, name=name, key=key, kind=KINDS[key].words))
-    return found
-
-
-def _problem(case: str, variable: str, **values: Any) -> Finding:
-    return RULES["log-definition"].finding(case, variable, **values)
 
 
 def merge(patterns: Any, overrides: Any) -> Dict[str, Any]:
@@ -120,15 +75,8 @@ def merge(patterns: Any, overrides: Any) -> Dict[str, Any]:
     """
     found = problems(patterns, overrides)
     if found:
-        raise ValueError("; ".join(line(finding, "en") for finding in found))
-    return _merged(patterns, overrides)
-
-
-def _merged(patterns: Mapping[str, Any], overrides: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
-    merged = {}
+        definitions.refuse(found)
+    both = definitions.merged(patterns, overrides)
     # A line is of the first kind that finds itself in it: who adds one means it.
-    for name in [*(name for name in overrides if name not in patterns), *patterns]:
-        entry = {**patterns.get(name, {}), **overrides.get(name, {})}
-        if entry.pop("enabled", True):
-            merged[name] = entry
-    return merged
+    first = [name for name in definitions.own(patterns, overrides) if name in both]
+    return {name: both[name] for name in [*first, *(name for name in both if name not in first)]}

@@ -55,7 +55,6 @@ BAD = {
     "a name with a newline": ({"Mine\n": RULE}, "is no name for a rule"),
     "a number for a name": ({7: RULE}, "'7' is no name for a rule"),
     "an unknown key": (changed(threshold=3), "Mine: unknown key 'threshold'"),
-    "off is said in the overrides": (changed(enabled=False), "Mine: unknown key 'enabled'"),
     "both limits": (changed(below=1), "Mine: give either above or below, not both"),
     "no limit": ({"Mine": {key: RULE[key] for key in RULE if key != "above"}}, "Mine: missing: above or below"),
     "no query": ({"Mine": {key: RULE[key] for key in RULE if key != "query"}}, "Mine: missing: query"),

@@ -13,6 +13,7 @@ from ansible_collections.coinpilot.ops.plugins.module_utils import (
     checklist,
     checklist_items,
     checklist_readers,
+    definitions,
     findings,
     watch,
 )
@@ -56,7 +57,7 @@ def item(read: str = "first", **more: Any) -> dict[str, Any]:
 # The data ------------------------------------------------------------------------------------------------------------
 
 def test_the_stacks_own_checklist_is_sound() -> None:
-    assert [checklist_items.line(each, "en") for each in checklist_items.problems(ITEMS, {}, SERVICES)] == []
+    assert [definitions.line(each, "en") for each in checklist_items.problems(ITEMS, {}, SERVICES)] == []
     assert list(checklist_items.merge(ITEMS, {}, SERVICES)) == list(ITEMS)
 
 
@@ -128,7 +129,7 @@ def test_an_item_without_its_service_is_left_out() -> None:
     ({"mine": {"at": ["daily"]}}, "no item mine to change, and for an item of its own it misses: title, advice"),
 ])
 def test_a_mistake_is_named(overrides: Any, said: str) -> None:
-    found = [checklist_items.line(each, "en") for each in checklist_items.problems(ITEMS, overrides, SERVICES)]
+    found = [definitions.line(each, "en") for each in checklist_items.problems(ITEMS, overrides, SERVICES)]
     assert len(found) == 1 and found[0].startswith("stack_checklist_overrides: ") and said in found[0]
     with pytest.raises(ValueError, match="stack_checklist_overrides"):
         checklist_items.merge(ITEMS, overrides, SERVICES)
