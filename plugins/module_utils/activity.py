@@ -119,7 +119,7 @@ KINDS: Mapping[str, Kind] = {
 _NEEDED: Mapping[str, Sequence[str]] = {SQL: ("query",), REDIS: ("key", "field"), LOG: ("pattern",)}
 _REQUIRED = ("title", "kind", "service", "max_age")
 _DEFINITION = definitions.Definition(DEFINITION_RULES["activity-definition"], ACTIVITY_VARIABLE, OVERRIDES_VARIABLE,
-                                      _NAME, KINDS)
+                                     _NAME, KINDS)
 
 
 # What a person can write ---------------------------------------------------------------------------------------------
