@@ -206,7 +206,7 @@ FAULTS = [
                              sql("UPDATE market_data SET timestamp = timestamp - interval '3 hours'")),
           both(application("collector"), sql("UPDATE market_data SET timestamp = timestamp + interval '3 hours' "
                                              "WHERE timestamp < now() - interval '2 hours'")),
-          {("activity", "activity", "market_data", "FAIL")}, "3 hours ago"),
+          {("activity", "activity", "market_data", "FAIL")}, "the newest is 3 hours old"),
     Fault("no status of the bot",
           both(application("bot", "stale"), sh("sleep 6", f"{REDIS_CLI} set bot:status:KRW-BTC '{OLD_STATUS}'")),
           application("bot"), {("activity", "activity", "bot_status", "FAIL")}, "the bot's status"),
