@@ -101,7 +101,8 @@ FAULTS = [
     Fault("wrong volume", both(remade("prometheus", {"oci_coinpilot_prometheus_data": "deploy_prometheus_data"}),
                                healthy("prometheus")),
           both(remade("prometheus"), healthy("prometheus"), sh("docker volume rm deploy_prometheus_data")),
-          {("volumes", "volume", "prometheus", "FAIL")}, "deploy_prometheus_data", leaves=True),
+          # An empty Prometheus gives some rules no data until it has asked twice.
+          {("volumes", "volume", "prometheus", "FAIL")}, "deploy_prometheus_data", seconds=120, leaves=True),
     Fault("wrong image", both(sh("docker tag redis:8.4.0-alpine redis:7"),
                               remade("redis", {"redis:8.4.0-alpine": "redis:7"}), healthy("redis")),
           both(remade("redis"), healthy("redis"), sh("docker rmi redis:7")),
