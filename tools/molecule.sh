@@ -7,7 +7,7 @@ source "$(dirname "$0")/common.sh"
 cd "$checkout"
 
 # What stands in one line runs one after the other; the lines take about as long as each other.
-readonly lanes=("default" "backup deploy" "monitoring checks")
+readonly lanes=("default backup" "deploy monitoring" "checks")
 
 # Two at once would write into each other's lines: of all but the tests, what a scenario says is shown when it failed.
 run_lane() { # SCENARIO...

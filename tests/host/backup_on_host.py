@@ -100,7 +100,7 @@ def describe(host: Host, path: str, change: Callable[[dict[str, Any]], None], or
     return f"--description {path}"
 
 
-def wait(host: Host, condition: str, seconds: int = 90) -> None:
+def wait(host: Host, condition: str, seconds: int = 300) -> None:
     host.check_output(f"timeout {seconds} sh -c {shlex.quote(f'until {condition}; do sleep 0.1; done')}")
 
 
@@ -135,7 +135,7 @@ class Begun:
 
     def end(self) -> tuple[int, dict[str, Any]]:
         """Waits for the end; gives exit code and report, {} where a signal kept it from making one."""
-        wait(self.host, f"[ -e {self.where}/rc ]", 180)
+        wait(self.host, f"[ -e {self.where}/rc ]", 600)
         report = self.host.file(f"{self.where}/out").content_string
         return int(self.host.file(f"{self.where}/rc").content_string), json.loads(report) if report else {}
 

@@ -24,6 +24,9 @@ MACHINE = ("load",)
 # In the name of a backup.
 TIME = re.compile(r"\d{8}T\d{6}Z")
 
+# Seconds until something shows, on a machine that is busy with other hosts.
+PATIENCE = 300
+
 # Item of the checklist, rule, subject, status.
 Line = tuple[str, str, str, str]
 Do = Callable[["Checked"], object]
@@ -32,8 +35,8 @@ Do = Callable[["Checked"], object]
 class Fault(NamedTuple):
     """What is done to the host, how it is mended, the findings that it must lead to and no others, and words of theirs.
 
-    ``blinds`` are items that cannot be judged meanwhile, and say so: UNKNOWN. ``seconds`` is how long it may take to
-    show. ``leaves`` says that containers and logs show it after the repair: the window begins anew then.
+    ``blinds`` are items that cannot be judged meanwhile, and say so: UNKNOWN. ``leaves`` says that containers and logs
+    show it after the repair: the window begins anew then.
     """
 
     name: str
@@ -42,7 +45,6 @@ class Fault(NamedTuple):
     turns: set[Line]
     says: str
     blinds: frozenset[str] = frozenset()
-    seconds: float = 40
     leaves: bool = False
 
 
@@ -60,6 +62,8 @@ class Checked:
         self.host, self.secrets = host, secrets
         self.last: list[tuple[str, dict[str, Any]]] = []
         self.usual = Seen(frozenset(), frozenset())
+        # What the logs held before is no part of it.
+        self.arm()
         self.usual = self.look()
 
     def look(self) -> Seen:
@@ -72,12 +76,12 @@ class Checked:
         blind = frozenset(item for item, finding in self.last if _is_blind(finding))
         return Seen(lines - self.usual.lines, blind - self.usual.blind)
 
-    def wait(self, lines: set[Line], blind: frozenset[str] = frozenset(), says: str = "", seconds: float = 90) -> None:
+    def wait(self, lines: set[Line], blind: frozenset[str] = frozenset(), says: str = "") -> None:
         """Until it says this and nothing else."""
-        wanted, deadline = Seen(frozenset(lines), blind), time.monotonic() + seconds
+        wanted, deadline = Seen(frozenset(lines), blind), time.monotonic() + PATIENCE
         while (seen := self.look()) != wanted or says not in self.said():
             assert time.monotonic() < deadline, f"wanted {wanted}\nfound {seen}\n{self.said()}"
-            time.sleep(1)
+            time.sleep(2)
 
     def said(self) -> str:
         return "\n".join(" ".join((item, finding["status"], finding["id"], finding["subject"], finding["seen"]["en"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,14 +43,22 @@ def ssh_config(stand_in: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def host(ssh_config: Path) -> Host:
-    return testinfra.get_host("ssh://coinpilot", ssh_config=str(ssh_config), sudo=True)
+def control_path() -> Iterator[str]:
+    """Where testinfra keeps its one login: a new one each time takes longer than most of what it does."""
+    # The name of a socket must be short.
+    with tempfile.TemporaryDirectory(prefix="coinpilot-", ignore_cleanup_errors=True) as directory:
+        yield f"{directory}/ssh"
 
 
 @pytest.fixture(scope="session")
-def person(ssh_config: Path) -> Host:
+def host(ssh_config: Path, control_path: str) -> Host:
+    return testinfra.get_host("ssh://coinpilot", ssh_config=str(ssh_config), controlpath=control_path, sudo=True)
+
+
+@pytest.fixture(scope="session")
+def person(ssh_config: Path, control_path: str) -> Host:
     """The host as its user sees it who logs in and does not type sudo."""
-    return testinfra.get_host("ssh://coinpilot", ssh_config=str(ssh_config))
+    return testinfra.get_host("ssh://coinpilot", ssh_config=str(ssh_config), controlpath=control_path)
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,7 @@ class Discord:
             f"echo {source} | base64 -d > /var/tmp/discord_sink.py && docker run --detach --name {CONTAINER} "
             f"--network {NETWORK} --network-alias {NETWORK_ALIAS} "
             "--volume /var/tmp/discord_sink.py:/discord_sink.py:ro python:3.12-slim python /discord_sink.py")
-        host.check_output(f"timeout 20 sh -c 'until docker exec {CONTAINER} python -c "
+        host.check_output(f"timeout 300 sh -c 'until docker exec {CONTAINER} python -c "
                           "\"import socket; socket.create_connection((\\\"127.0.0.1\\\", 8080))\"; do sleep 0.3; done'")
 
     def remove(self) -> None:
@@ -93,7 +93,7 @@ class Discord:
     def come_back(self) -> None:
         self.host.check_output(f"docker network connect --alias {NETWORK_ALIAS} {NETWORK} {CONTAINER}")
 
-    def wait(self, wanted: Mapping[str, Told], seconds: int = 180) -> None:
+    def wait(self, wanted: Mapping[str, Told], seconds: int = 600) -> None:
         """Until so much has been told of each rule."""
         deadline = time.monotonic() + seconds
         while True:
@@ -101,8 +101,13 @@ class Discord:
             missing = [name for name, told in wanted.items() if any(map(int.__lt__, count(messages, name), told))]
             if not missing:
                 return
-            assert time.monotonic() < deadline, f"not yet told: {missing}; what was: {messages}"
+            assert time.monotonic() < deadline, f"not yet told: {missing}; what was: {titles(messages)}"
             time.sleep(1)
+
+
+def titles(messages: list[Message]) -> list[str]:
+    """What came when, a line each."""
+    return [f"{message.arrived:.0f} {message.title}" for message in messages]
 
 
 def count(messages: list[Message], name: str) -> Told:

@@ -130,7 +130,7 @@ def application(service: str, faults: str = "") -> Do:
                           *(["set", key, faults] if faults else ["del", key])]))
 
 
-def healthy(*services: str, seconds: int = 90) -> Do:
+def healthy(*services: str, seconds: int = 300) -> Do:
     """Waits until they are."""
     return sh(*(f"timeout {seconds} sh -c 'until [ \"$(docker inspect -f {{{{.State.Health.Status}}}} "
                 f"coinpilot-{service})\" = healthy ]; do sleep 0.5; done'" for service in services))
@@ -138,7 +138,7 @@ def healthy(*services: str, seconds: int = 90) -> Do:
 
 # The tests' own container is not started again by Docker.
 ALL_BUT_DASHBOARD = both(sh(f"docker start {CONTAINER}"), healthy(
-    "db", "redis", "collector", "bot", "n8n", "prometheus", "grafana", seconds=180))
+    "db", "redis", "collector", "bot", "n8n", "prometheus", "grafana"))
 ALL_HEALTHY = both(ALL_BUT_DASHBOARD, healthy("dashboard"))
 
 
@@ -201,6 +201,16 @@ def guarded(checked: Checked) -> None:
     edit.save(RISK, hook["name"], parameters={**hook["parameters"], "authentication": "headerAuth"})
 
 
+def secret(checked: Checked, value: str) -> None:
+    """n8n's credential of the webhooks holds this one."""
+    edit = editor(checked)
+    workflow = edit.ask("GET", f"/workflows/{RISK}")
+    hook = next(node for node in workflow["nodes"] if node["type"] == "n8n-nodes-base.webhook")
+    used = hook["credentials"]["httpHeaderAuth"]
+    edit.ask("PATCH", f"/credentials/{used['id']}", {"id": used["id"], "name": used["name"], "type": "httpHeaderAuth",
+                                                     "data": {"name": "x-webhook-secret", "value": value}})
+
+
 def silence(checked: Checked) -> None:
     begin, end = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + hours * 3600)) for hours in (-1, 1))
     checked.grafana("/api/alertmanager/grafana/api/v2/silences", {
@@ -250,4 +260,4 @@ def targets(expression: str) -> Do:
 def scraped(query: str) -> Do:
     """Waits until Prometheus has it so."""
     ask = shlex.join(["curl", "-sS", "-G", "--data-urlencode", f"query={query}", "http://127.0.0.1:9090/api/v1/query"])
-    return sh("timeout 60 sh -c " + shlex.quote(f"until {ask} | grep -q metric; do sleep 1; done"))
+    return sh("timeout 300 sh -c " + shlex.quote(f"until {ask} | grep -q metric; do sleep 1; done"))

@@ -98,7 +98,7 @@ class Editor:
         assert {status for status, _cookie, _text in answers} <= {200}, answers
 
 
-def got(discord: Discord, marker: str, patience: float = 30) -> dict[str, Any]:
+def got(discord: Discord, marker: str, patience: float = 300) -> dict[str, Any]:
     """The embed of the one message that has this text, once it is there."""
     deadline = time.monotonic() + patience
     while True:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +54,11 @@ def rules(host: Host) -> str:
     return "\n".join(line for line in saved.splitlines() if not line.startswith(("#", ":", "-A DOCKER -d")))
 
 
+def log_in(ssh_config: Path) -> None:
+    """Over a new connection, as nobody has one yet."""
+    subprocess.run(["ssh", "-F", str(ssh_config), "coinpilot", "true"], check=True, timeout=300)
+
+
 def state(host: Host) -> dict[str, str]:
     """All that the hardening changes."""
     files = host.check_output("find /etc/ssh/sshd_config.d /etc/coinpilot/firewall -type f | sort | xargs sha256sum")
@@ -71,6 +77,7 @@ def serve(host: Host, unit: str, port: int, address: str = "0.0.0.0", namespace:
     inside = f"ip netns exec {namespace} " if namespace else ""
     host.check_output(f"systemd-run --quiet --collect --unit={unit} {inside}"
                       f"python3 -m http.server {port} --bind {address}")
+    host.check_output(f"timeout 300 sh -c 'until {inside}ss -Hltn sport = :{port} | grep -q .; do sleep 0.1; done'")
 
 
 def put(host: Host, path: str, text: str) -> None:
@@ -119,7 +126,7 @@ def outside(host: Host) -> Iterator[None]:
     for port, network in ((PUBLISHED, "bridge"), (OTHER_BRIDGE, "test-other")):
         host.check_output(f"docker run -d --name test-{port} --network {network} -p 0.0.0.0:{port}:8000 "
                           "python:3.12-slim python3 -m http.server 8000")
-    host.check_output("timeout 20 sh -c 'until curl -sf -o /dev/null 127.0.0.1:18080 && "
+    host.check_output("timeout 300 sh -c 'until curl -sf -o /dev/null 127.0.0.1:18080 && "
                       "curl -sf -o /dev/null 127.0.0.1:18081; do sleep 0.2; done'")
     yield
     host.check_output(f"docker rm -f test-{PUBLISHED} test-{OTHER_BRIDGE}; docker network rm test-other; "
@@ -261,7 +268,7 @@ def test_docker_restarts_flushes_and_reboots_keep_the_rules(soft: Harden, host: 
         assert host.check_output("iptables -S DOCKER-USER").splitlines()[1] == "-A DOCKER-USER -j COINPILOT-FORWARD"
     subprocess.run([sys.executable, str(CHECKOUT / "tests" / "stand_in" / "stand_in.py"), "reboot", "--name", stand_in],
                    check=True)
-    host.check_output("timeout 240 sh -c 'while systemctl is-active coinpilot-compose.service | grep -q activating; "
+    host.check_output("timeout 300 sh -c 'while systemctl is-active coinpilot-compose.service | grep -q activating; "
                       "do sleep 1; done'")
     assert [line for line in rules(host).splitlines() if "COINPILOT" in line] == wanted
     times = host.check_output("systemctl show --property=ActiveEnterTimestampMonotonic --value "
@@ -274,23 +281,26 @@ def test_docker_restarts_flushes_and_reboots_keep_the_rules(soft: Harden, host: 
 # Nobody is locked out -----------------------------------------------------------------------------------------------
 
 def test_a_firewall_that_shuts_ssh_undoes_itself(
-        soft: Harden, host: Host, oci_rules: Callable[[str], None]) -> None:
+        soft: Harden, host: Host, ssh_config: Path, oci_rules: Callable[[str], None]) -> None:
     oci_rules(WITHOUT_SSH)
     before = state(host)
     run = soft(security_preflight_rollback_after=8).expect_failure()
     assert "let no new connection in" in run.output and "put back" in run.output
     assert state(host) == before
+    log_in(ssh_config)
     assert "passwordauthentication no" in before["sshd"]
 
 
 def test_an_ssh_server_that_no_longer_takes_the_login_undoes_itself(
-        soft: Harden, host: Host, sshd_settings: Callable[[str], None], password: dict[str, str]) -> None:
+        soft: Harden, host: Host, ssh_config: Path, sshd_settings: Callable[[str], None],
+        password: dict[str, str]) -> None:
     # Its log does not tell how the session was let in, so nothing can be refused beforehand.
     sshd_settings("PasswordAuthentication yes\nLogLevel QUIET\n")
     before = state(host)
     run = soft(security_preflight_rollback_after=8, **password).expect_failure()
     assert "Permission denied" in run.output and "let no new connection in" in run.output
     assert state(host) == before
+    log_in(ssh_config)
     assert "passwordauthentication yes" in before["sshd"]
 
 
@@ -334,7 +344,7 @@ def test_a_boot_before_the_confirmation_undoes_it(soft: Harden, host: Host, stan
     assert "--ctorigdstport 80 " in rules(host)
     subprocess.run([sys.executable, str(CHECKOUT / "tests" / "stand_in" / "stand_in.py"), "reboot", "--name", stand_in],
                    check=True)
-    host.check_output("timeout 240 sh -c 'while systemctl is-active coinpilot-compose.service | grep -q activating; "
+    host.check_output("timeout 300 sh -c 'while systemctl is-active coinpilot-compose.service | grep -q activating; "
                       "do sleep 1; done'")
     assert state(host) == before
     assert_all_healthy(host)

@@ -83,7 +83,7 @@ def test_cron_takes_the_backup_though_the_log_directory_is_missing(host: Host) -
     assert host.service("cron").is_running and host.service("cron").is_enabled
     host.check_output(f"sed -i 's/^5 3 /* * /' {TABLE}")
     log = f"{LOGS}/postgres-backup.log"
-    host.check_output(f"timeout 150 sh -c 'until grep -qs retention {log}; do sleep 1; done'")
+    host.check_output(f"timeout 300 sh -c 'until grep -qs retention {log}; do sleep 1; done'")
     assert host.file(LOGS).user == "ubuntu" and host.file(LOGS).mode == 0o750
     assert "PASS     backup postgres" in host.file(log).content_string
     assert "PASS     backup postgres" in host.check_output("journalctl -t coinpilot-backup --since -3min --no-pager")

@@ -4,6 +4,7 @@ turns it green again. Real Docker, packet filter and sshd."""
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -177,7 +178,7 @@ def test_listeners(host: Host, watch: Watch) -> None:
             "    kind == 1 and opened[-1].listen()\ntime.sleep(600)\n") % (private_address(host), gateway)
     host.check_output(f"printf '%s' \"{code}\" > /run/preflight-listener.py")
     host.check_output(f"systemd-run --quiet --collect --unit={UNIT} python3 /run/preflight-listener.py")
-    host.check_output("timeout 10 sh -c 'until ss -lun | grep -q :7106; do sleep 0.1; done'")
+    host.check_output("timeout 300 sh -c 'until ss -lun | grep -q :7106; do sleep 0.1; done'")
     watch.expect(*(("FAIL", "host-listener", port) for port in ("7101/tcp", "7102/tcp", "7103/udp")))
     host.check_output("rm /run/preflight-listener.py")
 
@@ -272,7 +273,7 @@ def test_a_port_that_was_opened_and_a_listener_behind_the_filter(host: Host, wat
     watch.expect(("FAIL", "host-web-ports", "80"), ("FAIL", "host-web-ports", "443"))
     host.check_output("iptables -w -D INPUT -p tcp -m multiport --dports 80,443 -j ACCEPT")
     host.check_output(f"systemd-run --quiet --collect --unit={UNIT} python3 -m http.server 7003")
-    host.check_output("timeout 10 sh -c 'until ss -ltn | grep -q :7003; do sleep 0.1; done'")
+    host.check_output("timeout 300 sh -c 'until ss -ltn | grep -q :7003; do sleep 0.1; done'")
     watch.expect(("WARN", "host-listener", "7003/tcp"))
 
 
@@ -324,6 +325,8 @@ def test_the_first_drop_in_wins(host: Host, watch: Watch, drop_in: Callable[...,
 
 
 def test_an_sshd_that_has_not_read_its_files_is_unknown(host: Host, watch: Watch, drop_in: Callable[..., None]) -> None:
+    # Within a second of its last reading a file counts as read.
+    time.sleep(1.5)
     drop_in("05-preflight.conf", "PermitTunnel no", reload=False)
     watch.expect(("UNKNOWN", "host-sshd", ""))
     reload_sshd(host)

@@ -109,7 +109,7 @@ def test_a_system_that_is_not_known_to_work_is_refused(host: Host, play: Play) -
 
 
 def _wait_for_port(host: Host, port: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 300
     while host.run(f"python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {port}), 1)'").rc:
         assert time.monotonic() < deadline
         time.sleep(0.2)

@@ -19,7 +19,7 @@ def ask_redis(host: Host, command: str) -> None:
     """Said to a server that was just started: while it loads its data it refuses, and redis-cli says so by exit code
     only with -e."""
     said = f"docker exec coinpilot-redis redis-cli -e {command}"
-    host.check_output(f"timeout 60 sh -c 'until {said}; do sleep 0.2; done'")
+    host.check_output(f"timeout 300 sh -c 'until {said}; do sleep 0.2; done'")
 
 
 def test_stop_keeps_containers_and_their_logs(host: Host) -> None:
@@ -66,7 +66,7 @@ def test_a_reboot_brings_everything_back_without_the_network(host: Host, stand_i
     ids = {service: inspect(host, service)["Id"] for service in SERVICES}
     subprocess.run([sys.executable, str(CHECKOUT / "tests" / "stand_in" / "stand_in.py"), "reboot", "--name", stand_in],
                    check=True)
-    host.check_output(f"timeout 240 sh -c 'while systemctl is-active {UNIT} | grep -q activating; do sleep 1; done'")
+    host.check_output(f"timeout 300 sh -c 'while systemctl is-active {UNIT} | grep -q activating; do sleep 1; done'")
     assert state(host) == "active"
     assert_all_healthy(host)
     assert {service: inspect(host, service)["Id"] for service in SERVICES} == ids

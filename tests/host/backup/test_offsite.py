@@ -39,7 +39,7 @@ def start_server(host: Host) -> None:
     stop_server(host)
     host.check_output(f"systemd-run --quiet --collect --unit offsite-s3 {STORE}-rclone serve s3 "
                       f"--addr 127.0.0.1:9333 --auth-key {KEY},{SECRET} --vfs-cache-mode off {STORE}")
-    host.check_output("timeout 20 sh -c 'until ss -ltn | grep -q 127.0.0.1:9333; do sleep 0.2; done'")
+    host.check_output("timeout 300 sh -c 'until ss -ltn | grep -q 127.0.0.1:9333; do sleep 0.2; done'")
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +95,8 @@ def in_background(host: Host, command: str, unit: str) -> None:
 
 def wait_for_upload(host: Host) -> None:
     """Until restic has locked the repository and sent something."""
-    host.check_output("timeout 90 sh -c 'until ps -C restic -o args= | grep -q \" backup \"; do sleep 0.1; done'; "
-                      f"timeout 90 sh -c 'until ls {REPOSITORY}/locks/* {REPOSITORY}/data/*; do sleep 0.1; done'")
+    host.check_output("timeout 300 sh -c 'until ps -C restic -o args= | grep -q \" backup \"; do sleep 0.1; done'; "
+                      f"timeout 300 sh -c 'until ls {REPOSITORY}/locks/* {REPOSITORY}/data/*; do sleep 0.1; done'")
 
 
 def add_bulk(host: Host, megabytes: int) -> None:
@@ -147,9 +147,9 @@ def test_copy_check_and_fetch_bring_back_the_same_bytes(host: Host) -> None:
 
 def test_no_secret_is_seen_anywhere(host: Host, bulk: None) -> None:
     in_background(host, "coinpilot-ops offsite copy", "offsite-first")
-    host.check_output("timeout 60 sh -c 'until pgrep -x restic; do sleep 0.1; done'")
+    host.check_output("timeout 300 sh -c 'until pgrep -x restic; do sleep 0.1; done'")
     assert SECRET not in host.check_output("ps axww -o args | grep -v rclone")
-    host.check_output("timeout 120 sh -c 'while pgrep -x restic; do sleep 0.5; done'")
+    host.check_output("timeout 300 sh -c 'while pgrep -x restic; do sleep 0.5; done'")
     host.check_output(f"sed -i 's/^OFFSITE_SECRET_ACCESS_KEY=.*/OFFSITE_SECRET_ACCESS_KEY=wrong-one/' {DIRECTORY}/.env")
     report = host.run("coinpilot-ops offsite copy")
     host.check_output(f"sed -i 's/^OFFSITE_SECRET_ACCESS_KEY=.*/OFFSITE_SECRET_ACCESS_KEY={SECRET}/' {DIRECTORY}/.env")
@@ -273,8 +273,8 @@ def test_killed_in_the_middle_the_next_run_makes_it_whole(host: Host, bulk: None
     in_background(host, "coinpilot-ops offsite copy", "offsite-first")
     wait_for_upload(host)
     host.check_output("pkill -9 -x restic")
-    host.check_output("timeout 30 sh -c 'while pgrep -f \"^/usr/bin/python3 -I /usr/local/bin/coinpilot-ops offsite\"; "
-                      "do sleep 0.2; done'")
+    host.check_output("timeout 300 sh -c 'while pgrep -f \"^/usr/bin/python3 -I /usr/local/bin/coinpilot-ops "
+                      "offsite\"; do sleep 0.2; done'")
     assert "signal 9" in host.check_output("tail -5 /var/log/coinpilot/offsite.log")
     assert host.check_output(f"ls {REPOSITORY}/locks")
     offsite(host, "copy")
@@ -292,9 +292,9 @@ def test_a_restic_whose_parent_was_killed_still_keeps_others_out(host: Host, bul
 
 def test_two_at_once(host: Host, bulk: None) -> None:
     in_background(host, "coinpilot-ops offsite copy", "offsite-first")
-    host.check_output("timeout 60 sh -c 'until pgrep -x restic; do sleep 0.1; done'")
+    host.check_output("timeout 300 sh -c 'until pgrep -x restic; do sleep 0.1; done'")
     assert "running already" in seen(offsite(host, "copy"), "offsite-copy", "WARN")
-    host.check_output("timeout 120 sh -c 'while pgrep -x restic; do sleep 0.5; done'")
+    host.check_output("timeout 300 sh -c 'while pgrep -x restic; do sleep 0.5; done'")
     offsite(host, "check")
 
 

@@ -13,6 +13,18 @@ import pytest
 from stack_on_host import CHECKOUT, DIRECTORY, SERVICES, Play, Run
 from testinfra.host import Host
 
+# Wherever a program may put what it unpacks; the login's keys stay.
+FULL = """
+set -e
+mkdir /run/keys && cp -a /home/ubuntu/.ssh /run/keys/
+for place in /tmp /var/tmp /home/ubuntu; do
+  mount -t tmpfs -o size=64k,mode=755 tmpfs $place
+  [ $place = /home/ubuntu ] && cp -a /run/keys/.ssh $place/ || chmod 1777 $place
+  head -c 200k /dev/zero > $place/full || [ "$(df --output=avail $place | tail -n 1)" -eq 0 ]
+done
+"""
+# Logins that persist stand in it.
+ROOM = "umount --lazy /tmp /var/tmp /home/ubuntu && rm -r /run/keys"
 # What does not depend on how long the host has been up.
 STEADY = "services,containers,volumes,ports,unit"
 
@@ -56,13 +68,22 @@ def test_a_fault_fails_the_run_and_says_what_to_do(host: Host, play: Play, repor
     try:
         run = verify(play, reports, checks=STEADY).expect_failure()
     finally:
-        host.check_output("docker start coinpilot-dashboard && timeout 90 sh -c "
+        host.check_output("docker start coinpilot-dashboard && timeout 300 sh -c "
                           "'until docker inspect -f {{.State.Health.Status}} coinpilot-dashboard | grep -qx healthy; "
                           "do sleep 1; done'")
     assert "docker logs --tail 100 coinpilot-dashboard" in run.output
     assert {name for name, status in items(reports).items() if status != "PASS"} == {"services"}
     assert read(reports)["status"] == "FAIL"
     verify(play, reports, checks=STEADY).expect_success()
+
+
+def test_where_no_disk_has_room_it_says_so(host: Host, play: Play, reports: Path) -> None:
+    host.check_output(FULL)
+    try:
+        verify(play, reports, checks="services,disk").expect_failure()
+    finally:
+        host.check_output(ROOM)
+    assert items(reports) == {"identity": "PASS", "services": "PASS", "disk": "FAIL"}
 
 
 def test_with_docker_stopped_there_is_a_report(host: Host, play: Play, reports: Path) -> None:
@@ -72,7 +93,7 @@ def test_with_docker_stopped_there_is_a_report(host: Host, play: Play, reports: 
     finally:
         host.check_output("systemctl start docker.socket docker.service && systemctl start coinpilot-compose.service")
         # The node exporter is healthy before the others are.
-        host.check_output("timeout 240 sh -c 'until [ $(docker ps --filter health=healthy -q | wc -l) -gt "
+        host.check_output("timeout 300 sh -c 'until [ $(docker ps --filter health=healthy -q | wc -l) -gt "
                           f"{len(SERVICES)} ]; do sleep 2; done'")
     assert items(reports)["services"] in ("UNKNOWN", "FAIL")
     assert items(reports)["disk"] == "PASS"

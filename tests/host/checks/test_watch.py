@@ -18,7 +18,11 @@ from discord_on_host import CONTAINER, NETWORK, Discord
 from stack_on_host import CHECKOUT, SERVICES, Play, assert_all_healthy, inspect, ops, said
 from testinfra.host import Host
 
-WATCH = "/var/lib/coinpilot/watch"
+STATE = "/var/lib/coinpilot"
+WATCH = f"{STATE}/watch"
+# What was told of that which keeps the watch from going on.
+TOLD = "/run/coinpilot-watch.json"
+LOCK = f"{STATE}/deploy/lock"
 SCRIPT = "/opt/coin-pilot/scripts/ops/check_24h_monitoring.sh"
 CHECKPOINTS = ["t0", "t1h", "t6h", "t12h", "t24h"]
 _SINCE = f"""
@@ -44,7 +48,8 @@ def arm(host: Host, hours_ago: float = 0.0, reason: str = "by a test") -> None:
     """By hand. The timer waits meanwhile: it is the test that says when a turn comes."""
     host.check_output("systemctl stop coinpilot-watch.timer; "
                       "while systemctl is-active coinpilot-watch.service | grep -q activating; do sleep 0.2; done")
-    host.check_output(f"rm -f {WATCH}/armed.json {WATCH}/pending.json; coinpilot-ops watch arm --reason '{reason}'")
+    host.check_output(f"rm -f {WATCH}/armed.json {WATCH}/pending.json {TOLD}")
+    host.check_output(f"coinpilot-ops watch arm --reason '{reason}'")
     host.check_output(f"python3 -c '{_SINCE}' {hours_ago * 3600}")
 
 
@@ -62,9 +67,9 @@ def lines(host: Host) -> dict[str, str]:
 
 @pytest.fixture
 def timer(host: Host) -> Iterator[None]:
-    """For tests that make turns themselves: the timer goes on afterwards, with nothing left to do."""
+    """For tests that make turns themselves: the timer goes on afterwards, with nothing left to do or to miss."""
     yield
-    host.check_output(f"rm -f {WATCH}/pending.json; systemctl start coinpilot-watch.timer")
+    host.check_output(f"rm -f {WATCH}/pending.json {STATE}/metrics/watch.prom; systemctl start coinpilot-watch.timer")
 
 
 @pytest.fixture
@@ -79,10 +84,24 @@ def discord(host: Host) -> Iterator[Discord]:
     sink.remove()
 
 
-def messages(discord: Discord) -> list[dict[str, Any]]:
-    """What the watch told."""
+@pytest.fixture
+def full_disk(host: Host) -> Iterator[None]:
+    """A disk of its own for the state, with its content and no room."""
+    host.check_output(
+        f"mkdir /run/small && mount -t tmpfs -o size=16m,mode=700 small /run/small && cp -a {STATE}/. /run/small/ "
+        f"&& mount --bind /run/small {STATE} && ! head -c 64M /dev/zero > {STATE}/filler 2> /dev/null")
+    yield
+    host.check_output(f"umount {STATE} && umount /run/small && rmdir /run/small")
+
+
+def messages(discord: Discord, word: str = "점검") -> list[dict[str, Any]]:
+    """What the watch told: of a checkpoint, or by another word of the title."""
     return [entry["message"] for entry in discord.ask("GET", "/messages")
-            if entry["message"].get("username") == "CoinPilot" and "점검" in entry["message"]["embeds"][0]["title"]]
+            if entry["message"].get("username") == "CoinPilot" and word in entry["message"]["embeds"][0]["title"]]
+
+
+def trouble(discord: Discord) -> list[str]:
+    return [message["embeds"][0]["description"] for message in messages(discord, "the 24-hour watch cannot go on")]
 
 
 @pytest.mark.usefixtures("restored")
@@ -103,7 +122,7 @@ def test_a_deploy_begins_the_watch_and_one_that_changes_nothing_does_not(host: H
 def test_the_timer_runs_what_is_due_and_then_starts_no_process(host: Host, discord: Discord) -> None:
     arm(host, 0.04)
     host.check_output("systemctl start coinpilot-watch.timer")
-    host.check_output(f"timeout 240 sh -c 'until grep -q \"{armed(host)['armed_at']}\" {WATCH}/history.jsonl; "
+    host.check_output(f"timeout 300 sh -c 'until grep -q \"{armed(host)['armed_at']}\" {WATCH}/history.jsonl; "
                       "do sleep 1; done'")
     [run] = history(host)
     assert run["checkpoint"] == "t0" and run["late_seconds"] < 120 and set(run["items"].values()) <= {
@@ -151,6 +170,54 @@ def test_a_message_that_discord_does_not_take_is_sent_later(host: Host, discord:
     kept = host.check_output(f"cat {WATCH}/* /var/lib/coinpilot/metrics/watch.prom")
     for text in (kept, json.dumps(messages(discord))):
         assert not [key for key, value in secrets.items() if len(value) >= 8 and value in text]
+
+
+def test_a_full_disk_is_told_once_and_the_checkpoint_runs_when_there_is_room(
+        host: Host, discord: Discord, request: pytest.FixtureRequest) -> None:
+    arm(host)
+    request.getfixturevalue("timer")
+    # Before anything is due: the note of what is to be done is there already, and is not to be changed.
+    ops(host, "watch run")
+    host.check_output(f"python3 -c '{_SINCE}' 360")
+    request.getfixturevalue("full_disk")
+    for _turn in range(3):
+        begun = time.monotonic()
+        _rc, report = ops(host, "watch run")
+        assert "cannot record" in said(report) and "watch-checkpoint" not in said(report)
+        assert time.monotonic() - begun < 5
+    [told] = trouble(discord)
+    assert "df -h" in told and "No space left on device" in told and "기록할 수 없음" in told
+    host.check_output(f"rm {STATE}/filler")
+    assert [finding["subject"] for finding in ops(host, "watch run")[1]["findings"]
+            if finding["id"] == "watch-checkpoint"] == ["t0"]
+    assert len(messages(discord)) == 1 and not discord.refused()
+
+
+@pytest.mark.usefixtures("timer")
+def test_an_arming_that_was_damaged_is_told_and_the_watch_goes_on(host: Host, discord: Discord) -> None:
+    arm(host, 0.01)
+    host.check_output(f"echo '{{' > {WATCH}/armed.json; systemctl start coinpilot-watch.timer")
+    host.check_output(f"timeout 300 sh -c 'until test -e {TOLD}; do sleep 1; done'; systemctl start coinpilot-watch")
+    [told] = trouble(discord)
+    assert "coinpilot-ops watch arm" in told and host.file(f"{WATCH}/pending.json").exists
+    rc, report = ops(host, "check t0 --only ports")
+    assert rc == 3 and [item["id"] for item in report["items"]] == ["watch", "ports"], said(report)
+    # As it advises.
+    host.check_output("coinpilot-ops watch arm --reason 'begun again'")
+    host.check_output("systemctl start coinpilot-watch")
+    assert len(trouble(discord)) == 1 and not json.loads(host.file(TOLD).content_string)["told"]
+
+
+@pytest.mark.usefixtures("timer")
+def test_a_checkpoint_that_falls_due_during_a_deploy_waits_for_its_end(host: Host) -> None:
+    arm(host, 0.1)
+    _rc, report = ops(host, "watch run", f"flock {LOCK}")
+    assert [finding["id"] for finding in report["findings"]] == ["deploy-at-work"], said(report)
+    _rc, report = ops(host, "watch run")
+    assert "watch-checkpoint" in said(report)
+    begun = time.monotonic()
+    host.check_output(f"setsid flock {LOCK} sleep 8 > /dev/null 2>&1 & sleep 1")
+    assert "deploy-at-work" not in said(ops(host, "verify --record")[1]) and time.monotonic() - begun > 8
 
 
 def test_a_reboot_loses_no_checkpoint(host: Host, stand_in: str) -> None:

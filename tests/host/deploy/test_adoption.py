@@ -74,7 +74,7 @@ def by_hand(host: Host) -> None:
     write(host, "/etc/systemd/system/coinpilot-compose.service", UNIT_BY_HAND)
     host.check_output(f"chown ubuntu {DIRECTORY}/.env && chmod 600 {DIRECTORY}/.env")
     host.check_output("systemctl daemon-reload && systemctl enable --now coinpilot-compose.service")
-    host.check_output("timeout 60 sh -c 'until docker exec coinpilot-db pg_isready -q -h 127.0.0.1; do sleep 1; done'")
+    host.check_output("timeout 300 sh -c 'until docker exec coinpilot-db pg_isready -q -h 127.0.0.1; do sleep 1; done'")
     query(host, "DROP TABLE IF EXISTS by_hand")
     query(host, "CREATE TABLE by_hand AS SELECT generate_series(1, 1000) AS n")
     host.check_output("docker exec coinpilot-redis redis-cli set by:hand yes")

@@ -108,7 +108,7 @@ def test_a_run_cut_off_in_the_middle_is_finished_by_the_next(host: Host, invento
     command = [*site(inventory), "-e", '{"stack_settings": {"LLM_MODE": "cut"}}']
     run = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                            env={**os.environ, "ANSIBLE_SSH_ARGS": "-o ControlMaster=no"}, start_new_session=True)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while int(host.check_output(f"grep -c 'deploy: release' {log}")) == seen:
         assert time.monotonic() < deadline and run.poll() is None, "the run never came to its deploy"
         time.sleep(0.2)

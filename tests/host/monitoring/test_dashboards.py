@@ -27,7 +27,7 @@ EMPTY = {
 # the old control groups.
 WITHOUT_CONTROLLERS = re.compile("coinpilot_container_(memory|cpu)_")
 # A rate wants two samples within its minute.
-PATIENCE = 120
+PATIENCE = 300
 
 # Asks Grafana, as its administrator, for all the paths it is given; runs on the host.
 _ASK = """

@@ -153,7 +153,8 @@ def test_discord_cannot_be_reached(look: Look, discord: Discord, editor: Editor)
     finally:
         discord.come_back()
     assert status(found, "n8n-probe", "once") == "FAIL"
-    assert "n8n cannot reach it" in found["n8n-probe", "/webhook/once"]["fix"]["en"]
+    told = found["n8n-probe", "/webhook/once"]
+    assert "n8n cannot reach it" in told["fix"]["en"], told["seen"]["en"]
 
 
 @pytest.fixture
@@ -176,7 +177,7 @@ def test_n8n_stopped_another_one_in_its_place_and_another_volume(look: Look, hos
     found = look(probe=True)
     assert "the container second-n8n" in seen(found, "n8n")
     assert "not called" in seen(found, "n8n-probe")
-    host.check_output("timeout 90 sh -c 'until curl -sf http://127.0.0.1:5678/healthz/readiness; do sleep 1; done'; "
+    host.check_output("timeout 300 sh -c 'until curl -sf http://127.0.0.1:5678/healthz/readiness; do sleep 1; done'; "
                       "docker stop --time 1 second-n8n")
 
     # The stack's n8n under another project's name, and so with another volume: the runbook's "my n8n data is gone".
