@@ -59,13 +59,13 @@ _value:
 from typing import Any, Callable, Dict, List
 
 from ansible_collections.coinpilot.ops.plugins.module_utils import backup_targets as targets
-from ansible_collections.coinpilot.ops.plugins.module_utils import description, preflight, preflight_policy
+from ansible_collections.coinpilot.ops.plugins.module_utils import description, preflight_policy, preflight_rules
 
 
 def description_problems(services: Any, overrides: Any, backup_targets: Any, security: Any,
                          language: str = "en") -> List[str]:
     found = description.problems(services, overrides) or targets.problems(backup_targets, services)
-    found += preflight_policy.checked(security, preflight.RULES, preflight_policy.VARIABLE)[1]
+    found += preflight_policy.checked(security, preflight_rules.RULES, preflight_policy.VARIABLE)[1]
     return [description.line(finding, language) for finding in found]
 
 

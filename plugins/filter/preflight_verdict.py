@@ -49,7 +49,8 @@ _value:
 from typing import Any, Callable, Dict, List
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.coinpilot.ops.plugins.module_utils import findings, preflight, preflight_policy
+from ansible_collections.coinpilot.ops.plugins.module_utils import findings, preflight_policy
+from ansible_collections.coinpilot.ops.plugins.module_utils import preflight_verdict as verdict
 
 
 def preflight_verdict(found: List[Any], policy: Any, language: str = "en") -> Dict[str, Any]:
@@ -57,9 +58,9 @@ def preflight_verdict(found: List[Any], policy: Any, language: str = "en") -> Di
         read = [findings.from_dict(finding) for finding in found]
     except (KeyError, TypeError) as problem:
         raise AnsibleFilterError("preflight_verdict wants the findings of the preflight modules") from problem
-    judged = preflight.with_policy(read, policy, preflight_policy.VARIABLE)
+    judged = verdict.with_policy(read, policy, preflight_policy.VARIABLE)
     return {"passed": not findings.problems(judged) and bool(read), "status": findings.worst(judged),
-            "report": preflight.render_text(judged, language) + preflight.conclusion(judged)}
+            "report": verdict.render_text(judged, language) + verdict.conclusion(judged)}
 
 
 class FilterModule:

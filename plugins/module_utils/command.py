@@ -32,6 +32,9 @@ WRONG_USAGE, COULD_NOT_TELL = 2, 3
 NEEDED = ("name", "project", "directory", "compose_file", "unit", "owner", "state_directory", "log_directory",
           "backup_directory", "services", "backup", "required_keys", "checklist")
 
+# That the check to be recorded waits for a deploy to end.
+_DEPLOY_SECONDS = 600.0
+
 Description = Mapping[str, Any]
 Add = Callable[..., Any]
 # Does something to a target.
@@ -42,11 +45,11 @@ MESSAGES = {
     "no-command": Text("say what to do: {known}; help: {program} --help",
                        "할 일을 지정하세요: {known}. 도움말: {program} --help"),
     "root": Text("this needs root: sudo {command}", "root 권한이 필요합니다: sudo {command}"),
-    "no-description": Text("{path} is not there: deploy first, from the control machine: ansible-playbook site.yml",
-                           "{path} 파일이 없습니다. 먼저 제어 머신에서 배포하세요: ansible-playbook site.yml"),
-    "bad-description": Text("{path} cannot be used ({why}): deploy again, from the control machine: "
+    "no-description": Text("{path} is not there: deploy first, on your PC: ansible-playbook site.yml",
+                           "{path} 파일이 없습니다. 먼저 PC에서 배포하세요: ansible-playbook site.yml"),
+    "bad-description": Text("{path} cannot be used ({why}): deploy again, on your PC: "
                             "ansible-playbook site.yml",
-                            "{path} 파일을 쓸 수 없습니다({why}). 제어 머신에서 다시 배포하세요: "
+                            "{path} 파일을 쓸 수 없습니다({why}). PC에서 다시 배포하세요: "
                             "ansible-playbook site.yml"),
     "target": Text("unknown target '{target}'; known: {known}",
                    "알 수 없는 백업 대상 '{target}'. 가능한 대상: {known}"),
@@ -121,19 +124,30 @@ def _verify_arguments(add: Add) -> None:
 
 
 def _verify(options: argparse.Namespace, description: Description) -> Report:
+    from . import deploy_state
+
+    if not options.record:
+        return _checked(options, description, "daily")
+    if options.only:
+        raise WrongUsage(MESSAGES["record-all"])
+    log = os.path.join(description["log_directory"], "deploy.log")
+    with deploy_state.undisturbed(description, _DEPLOY_SECONDS) as quiet:
+        said = [] if quiet else [deploy_state.RULES["deploy-at-work"].finding(
+            "judged", minutes=int(_DEPLOY_SECONDS // 60), log=log)]
+        return _recorded(options, description, said)
+
+
+def _recorded(options: argparse.Namespace, description: Description, said: List[Finding]) -> Report:
+    """The daily check, with what is to be said of it besides, kept for later."""
     from . import verify_metrics, watch
 
-    if options.record and options.only:
-        raise WrongUsage(MESSAGES["record-all"])
     begin = time.time()
     report = _checked(options, description, "daily")
-    if options.record:
-        entry = watch.entry("daily", report.findings, {item["id"]: item["status"] for item in report.data["items"]},
-                            begin, time.time() - begin)
-        unwritten = verify_metrics.write(description, report.findings, begin) + watch.record(description, entry)
-        said = Text(*("".join(finding.line(lang) + "\n" for finding in unwritten) for lang in findings.LANGUAGES))
-        report = report._replace(findings=report.findings + unwritten, text=said)
-    return report
+    entry = watch.entry("daily", report.findings + said,
+                        {item["id"]: item["status"] for item in report.data["items"]}, begin, time.time() - begin)
+    said = said + verify_metrics.write(description, report.findings, begin) + watch.record(description, entry)
+    text = Text(*("".join(finding.line(lang) + "\n" for finding in said) for lang in findings.LANGUAGES))
+    return report._replace(findings=report.findings + said, text=text)
 
 
 def _check_arguments(add: Add) -> None:
@@ -217,7 +231,7 @@ def _watch(options: argparse.Namespace, description: Description) -> Report:
     if (options.action == "arm") != bool(options.reason.strip()):
         raise WrongUsage(MESSAGES["reason"])
     if options.action == "arm":
-        begun = watch.begin(description, watch.by_hand(options.reason), Engine())
+        begun = watch.begin(description, watch.by_hand(options.reason), Engine(), anew=True)
         # Here it is all that was asked for.
         return Report([begun if begun.status == findings.PASS else begun._replace(status=findings.FAIL)])
     found = watch_run.run(description)
@@ -411,7 +425,7 @@ def _preflight_arguments(add: Add) -> None:
 
 
 def _preflight(options: argparse.Namespace, description: Description) -> Report:
-    from . import preflight, preflight_policy
+    from . import preflight, preflight_policy, preflight_verdict
 
     if options.env and options.env_file:
         raise WrongUsage(MESSAGES["one-env"])
@@ -427,13 +441,13 @@ def _preflight(options: argparse.Namespace, description: Description) -> Report:
     else:
         wish = preflight.of_host(description, env_file, options.workflows)._replace(policy=policy, policy_name=name)
     found = preflight.run(wish, unread)
-    return Report(found, data={"result": preflight.conclusion(found)}, listing=preflight.render_text)
+    return Report(found, data={"result": preflight_verdict.conclusion(found)}, listing=preflight_verdict.render_text)
 
 
 def _preflight_conclusion(found: Optional[List[Finding]]) -> str:
-    from . import preflight
+    from . import preflight_verdict
 
-    return preflight.conclusion(found)
+    return preflight_verdict.conclusion(found)
 
 
 def _metrics_arguments(add: Add) -> None:
@@ -581,8 +595,8 @@ def _common_arguments(add: Add, top: bool) -> None:
     add("--format", choices=("text", "json"), default=default("text"),
         help=Text("for a person (default) or for a program", "출력 형식. 사람용 text(기본) 또는 프로그램용 json"))
     add("--lang", choices=findings.LANGUAGES, default=default(None),
-        help=Text("language; otherwise as COINPILOT_LANG, LC_ALL or LANG say",
-                  "언어. 생략하면 COINPILOT_LANG, LC_ALL, LANG을 따름"))
+        help=Text("language; otherwise as COINPILOT_LANG says, or Korean where LC_ALL, LANG or the deploy was",
+                  "언어. 생략하면 COINPILOT_LANG을 따르고, LC_ALL이나 LANG 또는 배포할 때의 언어가 한국어면 한국어"))
     add("--description", metavar="FILE", default=default(DESCRIPTION),
         help=Text("description of the stack (default: %s)" % DESCRIPTION, "스택 설명 파일(기본: %s)" % DESCRIPTION))
     add("-h", "--help", action="help", help=Text("show this and end", "도움말 표시"))
@@ -597,10 +611,24 @@ def _asked(arguments: Sequence[str], name: str) -> Optional[str]:
     return asked
 
 
+def _language(arguments: Sequence[str]) -> str:
+    """As asked for. Where the environment is not Korean, of which sudo keeps nothing, it is the language that was
+    deployed."""
+    asked = _asked(arguments, "--lang") or os.environ.get("COINPILOT_LANG")
+    if asked or findings.language() == "ko":
+        return findings.language(asked)
+    try:
+        with open(_asked(arguments, "--description") or DESCRIPTION, encoding="utf-8") as stream:
+            return findings.language(json.load(stream)["language"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        # What is wrong with it is said where it is needed.
+        return "en"
+
+
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Runs a command line and returns its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    lang = findings.language(_asked(arguments, "--lang"))
+    lang = _language(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Where there are no Korean letters, the rest is still shown.

@@ -23,7 +23,7 @@ import threading
 import time
 from typing import Any, Collection, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set
 
-from . import deploy_state, dotenv, files, findings, health, preflight, watch
+from . import deploy_state, dotenv, files, findings, health, preflight, preflight_verdict, watch
 from .compose import Compose, ComposeError, complete_environment, release_key, tail
 from .deploy_messages import MESSAGES
 from .deploy_state import Good
@@ -154,7 +154,7 @@ class Deployment:
         """The security preflight of the files. What it cannot tell is refused as well."""
         found = preflight.run(preflight.of_candidate(self.plan.description, compose_path, env_path))
         if findings.problems(found):
-            detail = preflight.render_problems(found, self.plan.description["language"])
+            detail = preflight_verdict.render_problems(found, self.plan.description["language"])
             raise self._error("unsafe", detail=self._mask(detail))
 
     def _prepare_images(self, candidate: Compose, resolved: Mapping[str, Any], rebuild: bool) -> bool:
@@ -393,7 +393,7 @@ class Deployment:
         """One deploy at a time on a host; the kernel lets go of the lock of one that was killed."""
         files.make_directory(self.state, 0o700)
         deadline = time.monotonic() + self.limits.lock
-        with open(os.path.join(self.state, "lock"), "a+", encoding="ascii") as stream:
+        with open(deploy_state.lock_path(self.plan.description), "a+", encoding="ascii") as stream:
             while True:
                 try:
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,34 +1,19 @@
 # Copyright (c) the CoinPilot operators
 # MIT License (see LICENSE)
-"""The security preflight: what the judges find, less what the policy waives, and the line that ends it.
+"""The security preflight: all its judges over the files and the host.
 
 Each judge is a module of its own (``preflight_compose``, ``preflight_env`` ...) with its table of rules. What runs on
-another machine (``preflight_outside``, ``preflight_oci``) is called there; its rules are known here for the policy.
+another machine (``preflight_outside``, ``preflight_oci``) is called there.
 """
 
 from __future__ import annotations
 
-import collections
-import datetime
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
-from . import (
-    findings,
-    preflight_compose,
-    preflight_env,
-    preflight_host,
-    preflight_oci,
-    preflight_outside,
-    preflight_policy,
-    preflight_workflows,
-)
-from .findings import PASS, Finding, Rule, Text
-
-JUDGES = (preflight_compose, preflight_env, preflight_workflows, preflight_host, preflight_outside, preflight_oci,
-          preflight_policy)
-RULES: Dict[str, Rule] = findings.table(*(rule for judge in JUDGES for rule in judge.RULES.values()))
-_PASSED = Text("rules passed: {rules}", "통과한 규칙: {rules}")
+from . import preflight_compose, preflight_env, preflight_host, preflight_policy, preflight_verdict, preflight_workflows
+from .findings import Finding
+from .preflight_rules import RULES
 
 
 class Wish(NamedTuple):
@@ -64,7 +49,7 @@ def of_host(description: Mapping[str, Any], env_file: str = "", workflows: str =
 
 def run(wish: Wish, before: Sequence[Finding] = ()) -> List[Finding]:
     """Everything that is found, what was found ``before`` in it, less what is waived."""
-    return with_policy([*before, *judge(wish)], wish.policy, wish.policy_name)
+    return preflight_verdict.with_policy([*before, *judge(wish)], wish.policy, wish.policy_name)
 
 
 def judge(wish: Wish) -> List[Finding]:
@@ -81,31 +66,3 @@ def judge(wish: Wish) -> List[Finding]:
         running = preflight_host.gather(wish.description, world.resolved)
         found += preflight_host.judge(running, wish.description, world.resolved, policy)
     return found
-
-
-def with_policy(found: List[Finding], policy: Any, name: str, today: Optional[datetime.date] = None) -> List[Finding]:
-    """The findings with what the policy waives as warnings, and what is to be said of the policy itself."""
-    usable, problems = preflight_policy.checked(policy, RULES, name)
-    found = preflight_policy.apply(usable, problems + found, today or datetime.date.today(), name)
-    return found + preflight_policy.passed(found)
-
-
-def conclusion(found: Optional[List[Finding]]) -> str:
-    """The line that ends every preflight; None when it did not get as far as finding anything."""
-    count = 1 if found is None else len(findings.problems(found)) or int(not found)
-    return "[RESULT] FAILED (%d issues)" % count if count else "[RESULT] PASSED"
-
-
-def render_text(found: Sequence[Finding], lang: str) -> str:
-    """For a person: what is wrong in full, what passed in one line, counted."""
-    text = findings.render_text(found, lang, without=PASS, waivable=True)
-    passed = {finding.id for finding in found if finding.status == PASS}
-    # The part of an id before its first dash is the judge.
-    counts = collections.Counter(rule.partition("-")[0] for rule in sorted(passed))
-    shown = ", ".join("%s %d" % entry for entry in counts.items())
-    return text + _PASSED.fill(rules=shown).get(lang) + "\n" if passed else text
-
-
-def render_problems(found: Sequence[Finding], lang: str) -> str:
-    """The message of a deploy that stops: one line a problem, which ends in what a waiver of it would name."""
-    return "\n".join(f"- {finding.line(lang)} ({finding.waived_as()})" for finding in findings.problems(found))
