@@ -4,7 +4,13 @@
 The page and the JSON of the newest run are in reports/; reports/runs/artifacts keeps what the last runs printed.
 Discord is told one line when the verdict is another than the one it was told last, and when the run could not happen.
 
-Exit status: 0 all is well, 1 something failed, 2 wrong usage, 3 could not be told, also when another run is at work.
+Exit status: 0 all is well, 1 something failed, 2 wrong usage, 3 could not be told, also when the run could not happen
+or another one is at work.
+
+The address of Discord's webhook is a secret. It goes into a file of its own, not onto a command line:
+
+    install -m 600 /dev/null ~/.coinpilot-webhook
+    nano ~/.coinpilot-webhook      # one line: https://discord.com/api/webhooks/…
 
 cron (crontab -e), each morning at 07:10:
 
@@ -56,6 +62,7 @@ EXIT = {findings.PASS: 0, findings.WARN: 0, findings.FAIL: 1, findings.UNKNOWN: 
 USAGE = 2
 # What Discord is told when the run could not happen; no verdict is called so.
 NOT_RUN = "NOT RUN"
+WORDS = {**findings.STATUS_WORDS, NOT_RUN: findings.Text("NOT RUN", "실행 안 됨")}
 LONGEST_RUN = 1800
 
 TEXTS = {
@@ -64,7 +71,9 @@ TEXTS = {
                           "다른 점검이 실행 중이어서 아무것도 하지 않았습니다"),
     "undelivered": findings.Text("Discord was not told ({why}); the next run tries again",
                                  "Discord에 알리지 못했습니다({why}). 다음 실행 때 다시 시도합니다"),
-    "nothing": findings.Text("nothing before", "없음"),
+    "forgotten": findings.Text("{path} cannot be written ({error}): Discord will be told the same again",
+                               "{path}에 쓸 수 없어({error}) 다음에도 Discord에 같은 내용을 알립니다"),
+    "nothing": findings.Text("nothing before", "이전 기록 없음"),
     "open-file": findings.Text("{path} can be read by others: chmod 600 {path}",
                                "{path}을(를) 다른 사용자가 읽을 수 있습니다: chmod 600 {path}"),
     "no-url": findings.Text("{path} does not hold an address that begins with https:// or http://",
@@ -88,17 +97,20 @@ class Refused(Exception):
 def main(arguments: list[str] | None = None) -> int:
     given = parsed(arguments)
     lang = findings.language(given.lang)
+    url = ""
     try:
         url = webhook(given.webhook_file, lang)
         with locked(given.directory, lang) as alone:
             if not alone:
                 print(TEXTS["busy"].get(lang), file=sys.stderr)
                 return EXIT[findings.UNKNOWN]
-            outcome = verified(given, lang)
+            outcome = attempted(given, lang)
             print(outcome.line, file=sys.stderr if outcome.status == NOT_RUN else sys.stdout)
             told(given.directory / "told.json", outcome, url, lang)
     except Refused as problem:
         print(f"{Path(sys.argv[0]).name}: {problem}", file=sys.stderr)
+        # A disk that has become read-only is no usage of the person's.
+        told(given.directory / "told.json", not_run(str(problem), lang), url, lang)
         return USAGE
     return EXIT.get(outcome.status, EXIT[findings.UNKNOWN])
 
@@ -150,11 +162,25 @@ def locked(directory: Path, lang: str) -> Iterator[bool]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
+        except OSError as problem:
+            raise Refused(TEXTS["no-room"].fill(path=directory, error=problem.strerror).get(lang)) from problem
         else:
             yield True
 
 
 # The run -------------------------------------------------------------------------------------------------------------
+
+def attempted(given: argparse.Namespace, lang: str) -> Outcome:
+    """What a run came to. Whatever keeps it from happening is told as well: nobody is there to see a traceback."""
+    try:
+        return verified(given, lang)
+    except Exception as problem:
+        return not_run(http_json.masked(f"{type(problem).__name__}: {problem}"), lang)
+
+
+def not_run(said: str, lang: str) -> Outcome:
+    return Outcome(NOT_RUN, TEXTS["not-run"].fill(said=said).get(lang))
+
 
 def verified(given: argparse.Namespace, lang: str) -> Outcome:
     """Runs the playbook, and says what its report says. Without a new report the run did not happen."""
@@ -173,7 +199,7 @@ def verified(given: argparse.Namespace, lang: str) -> Outcome:
     (Path(run.config.artifact_dir) / "command").unlink(missing_ok=True)
     summary = reported(report)
     if not summary or summary.get("at") == before.get("at"):
-        return Outcome(NOT_RUN, TEXTS["not-run"].fill(said=last_line(run)).get(lang))
+        return not_run(last_line(run), lang)
     status = summary["status"] if run.rc == 0 or not summary["passed"] else findings.UNKNOWN
     return Outcome(status, " - ".join(part for part in (summary["verdict"][lang], worst_line(summary, lang)) if part))
 
@@ -213,8 +239,8 @@ def told(path: Path, outcome: Outcome, url: str, lang: str) -> None:
     before = last_told(path)
     if not url or outcome.status == before:
         return
-    was = TEXTS["nothing"].get(lang) if before is None else before
-    words = f"{outcome.line} [{was} → {outcome.status}]"
+    was = TEXTS["nothing"] if before is None else WORDS.get(before, findings.Text(before, before))
+    words = f"{outcome.line} [{was.get(lang)} → {WORDS[outcome.status].get(lang)}]"
     try:
         answer = http_json.ask(url, {"content": words[:1900], "allowed_mentions": {"parse": []}})
         why = "" if answer.status < 300 else f"HTTP {answer.status}"
@@ -222,8 +248,11 @@ def told(path: Path, outcome: Outcome, url: str, lang: str) -> None:
         why = problem.case
     if why:
         print(TEXTS["undelivered"].fill(why=why).get(lang), file=sys.stderr)
-    else:
+        return
+    try:
         files.write(files.File(str(path), json.dumps({"status": outcome.status, "at": time.time()}) + "\n", 0o600))
+    except OSError as problem:
+        print(TEXTS["forgotten"].fill(path=path, error=problem.strerror).get(lang), file=sys.stderr)
 
 
 def last_told(path: Path) -> str | None:

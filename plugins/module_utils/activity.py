@@ -9,12 +9,14 @@ is due. Where the database or the cache does not have what the data names, nothi
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import re
 import subprocess
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+import zlib
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Pattern, Sequence, Tuple
 
-from . import backup_postgresql, backup_redis, container, definitions, health
+from . import backup_postgresql, backup_redis, container, definitions, health, log_files
 from .backup_errors import BackupError
 from .checklist_context import Context
 from .compose import cli_environment
@@ -22,6 +24,8 @@ from .container import Container
 from .definitions import EXPRESSION, TEXT, Kind, is_line
 from .engine import Engine, EngineError
 from .findings import FAIL, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, table
+from .log_files import LogError
+from .log_tally import text_of
 from .moments import moment, seconds, span
 
 ACTIVITY_VARIABLE, OVERRIDES_VARIABLE = "stack_activity", "stack_activity_overrides"
@@ -36,8 +40,10 @@ _STATEMENT, _ANSWER = 3, 20
 _LATEST = 1e11
 # More keys of one kind than this are not looked at.
 _KEYS = 200
-# The last lines of a log that are looked at, more of them while a mark is missing. The most are some 20 MB.
+# The last lines that are looked at of a log that is in no file, more of them while a mark is missing: some 20 MB.
 _LINES = (1000, 10000, 100000)
+# And the last bytes of one that is: more than twice of what Docker keeps as this stack sets it.
+_BYTES = 128 << 20
 # The clocks of the host and of its containers are one; an exchange's candle may be dated by its end.
 _FUTURE = 120
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
@@ -55,13 +61,13 @@ _LOGS = Text("see what {service} does: docker logs --tail 100 {container}",
 RULES = table(
     Rule("activity", Text("activity", "활동"), Text("newer than {limit}", "{limit} 이내"), {
         "fresh": Case(PASS, Text("{title}: {age} old", "{title}: {age} 전")),
-        "due": Case(PASS, Text("{title}: due within {rest}; {service} runs since {running}",
+        "due": Case(PASS, Text("{title}: due within {rest}; {service} has been running for {running}",
                                "{title}: {rest} 안에 예정. {service}은(는) {running} 전부터 실행 중")),
         "late": Case(FAIL, Text("{title}: the newest is {age} old", "{title}: 마지막 것이 {age} 전"), _LOGS),
-        "none": Case(FAIL, Text("{title}: none yet, and {service} runs since {running}",
+        "none": Case(FAIL, Text("{title}: none yet, and {service} has been running for {running}",
                                 "{title}: {service}이(가) {running} 전부터 실행 중인데 아직 없음"), _LOGS),
         "rare": Case(WARN, Text("{title}: the newest is {age} old", "{title}: 마지막 것이 {age} 전"), _LOGS),
-        "rare-none": Case(WARN, Text("{title}: none yet, and {service} runs since {running}",
+        "rare-none": Case(WARN, Text("{title}: none yet, and {service} has been running for {running}",
                                      "{title}: {service}이(가) {running} 전부터 실행 중인데 아직 없음"), _LOGS),
         "future": Case(UNKNOWN, Text("{title}: the newest is dated {age} in the future",
                                      "{title}: 마지막 것의 시각이 {age} 뒤의 미래임"),
@@ -78,7 +84,7 @@ RULES = table(
                                           "{title}: {service} 상태가 {condition}이어서 판단하지 않음"),
                             Text("start it first: sudo systemctl reload-or-restart {unit}",
                                  "먼저 서비스를 시작하세요: sudo systemctl reload-or-restart {unit}")),
-        "no-engine": Case(UNKNOWN, Text("nothing was asked: {error}", "아무것도 물어보지 못함: {error}"),
+        "no-engine": Case(UNKNOWN, Text("nothing was asked: {error}", "조회하지 못함: {error}"),
                           Text("is Docker running? sudo systemctl status docker",
                                "Docker가 실행 중인가요? sudo systemctl status docker")),
     }, Text("see what {asked} says: docker logs --tail 50 {asked_container}",
@@ -193,7 +199,7 @@ def gather(description: Mapping[str, Any], engine: Engine, wanted: Mapping[str, 
     readings: Dict[str, Reading] = {}
     # Each waits for a program of its own, most of the time.
     with concurrent.futures.ThreadPoolExecutor(len(kinds)) as pool:
-        for found in pool.map(lambda kind: _ask(kind, Asked(description, engine, services, kinds[kind])), kinds):
+        for found in pool.map(lambda kind: _ask(kind, Asked(description, engine, shown, kinds[kind])), kinds):
             readings.update(found)
     return World(services, readings)
 
@@ -203,7 +209,7 @@ class Asked(NamedTuple):
 
     description: Mapping[str, Any]
     engine: Engine
-    services: Mapping[str, health.Condition]
+    containers: Mapping[str, Mapping[str, Any]]
     entries: Mapping[str, Mapping[str, Any]]
 
 
@@ -305,21 +311,58 @@ def _ask_cache(asked: Asked) -> Dict[str, Reading]:
 
 
 def _read_logs(asked: Asked) -> Dict[str, Reading]:
-    by_container: Dict[str, Dict[str, str]] = {}
-    for name, entry in asked.entries.items():
-        container_id = asked.services.get(entry["service"], health.Condition("missing")).container_id
-        if container_id:  # of a service that has none, nothing is judged
-            by_container.setdefault(container_id, {})[name] = entry["pattern"]
-    return {name: reading for container_id, patterns in by_container.items()
-            for name, reading in _read_log(asked.engine, container_id, patterns).items()}
+    readings: Dict[str, Reading] = {}
+    for service in sorted({entry["service"] for entry in asked.entries.values()} & set(asked.containers)):
+        wanted = {name: entry["pattern"] for name, entry in asked.entries.items() if entry["service"] == service}
+        readings.update(_read_log(asked.engine, asked.containers[service], wanted))
+    # Of a service that has no container, nothing is judged.
+    return readings
 
 
-def _read_log(engine: Engine, container_id: str, patterns: Mapping[str, str]) -> Dict[str, Reading]:
-    """The newest line that each pattern finds."""
-    wanted = {name: re.compile(pattern) for name, pattern in patterns.items()}
+def _read_log(engine: Engine, shown: Mapping[str, Any], wanted: Mapping[str, str]) -> Dict[str, Reading]:
+    """The newest line that each pattern finds, in Docker's file; from the Engine where that cannot be read."""
+    patterns = {name: re.compile(pattern) for name, pattern in wanted.items()}
+    path = log_files.path_of(shown)
+    if path is not None:
+        with contextlib.suppress(OSError, EOFError, LogError, zlib.error):
+            return _of_files(path, patterns)
+    return _of_engine(engine, shown["Id"], patterns)
+
+
+def _of_files(path: str, wanted: Mapping[str, Pattern[str]]) -> Dict[str, Reading]:
+    search = _Search(wanted)
+    with log_files.opened(path) as files:
+        log_files.from_end(files, _BYTES, search.look)
+    oldest = log_files.time_of(search.last, 0, len(search.last))
+    return {**dict.fromkeys(wanted, Reading(oldest=oldest or 0.0)), **search.found}
+
+
+class _Search:
+    """For the newest line of each pattern, among lines that come newest first."""
+
+    def __init__(self, wanted: Mapping[str, Pattern[str]]) -> None:
+        self.found: Dict[str, Reading] = {}
+        self.last = b""
+        self._missing = dict(wanted)
+
+    def look(self, line: bytes) -> bool:
+        """Whether all are found."""
+        # Half an entry has no moment.
+        if line[-1:] == b"}":
+            self.last, text = line, text_of(line).rstrip("\n")
+            for name in [name for name, pattern in self._missing.items() if pattern.search(text)]:
+                at = log_files.time_of(line, 0, len(line))
+                if at is not None:
+                    self.found[name] = Reading(at)
+                    del self._missing[name]
+        return not self._missing
+
+
+def _of_engine(engine: Engine, container_id: str, wanted: Mapping[str, Pattern[str]]) -> Dict[str, Reading]:
     found: Dict[str, Reading] = {}
     for count in _LINES:
-        lines = [each.partition(" ") for each in engine.logs(container_id, count, timestamps=True).splitlines()]
+        # A line may hold what str.splitlines cuts at.
+        lines = [each.partition(" ") for each in engine.logs(container_id, count, timestamps=True).split("\n")[:-1]]
         for name in set(wanted) - set(found):
             newest = next((at for at, _space, text in reversed(lines) if wanted[name].search(text)), None)
             if newest is not None:

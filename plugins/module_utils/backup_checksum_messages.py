@@ -10,10 +10,10 @@ _NEW_BACKUP = Text("Do not restore it. Take a new one now: sudo coinpilot-ops ba
                    "the disk: sudo dmesg --level=err,warn",
                    "이 파일로 복구하지 마세요. 지금 새로 백업하고(sudo coinpilot-ops backup {target}) "
                    "디스크 오류를 확인하세요: sudo dmesg --level=err,warn")
-WRITE_SIDECAR = Text("The manifest proves the file; write its sidecar again: cd {directory} && sudo sh -c "
-                     "'umask 077; sha256sum {name} > {name}.sha256'",
-                     "파일은 manifest로 확인되었습니다. 체크섬 파일을 다시 만드세요: cd {directory} && sudo sh -c "
-                     "'umask 077; sha256sum {name} > {name}.sha256'")
+# Into the directory goes root alone; both may have blanks in their names.
+_WRITE = """sudo sh -c 'umask 077; cd "$1" && sha256sum "$2" > "$2".sha256' - {directory} {name}"""
+WRITE_SIDECAR = Text("The manifest proves the file; write its sidecar again: " + _WRITE,
+                     "파일은 manifest로 확인되었습니다. 체크섬 파일을 다시 만드세요: " + _WRITE)
 UNPROVEN = Text("Nothing proves this file. Take a new backup: sudo coinpilot-ops backup {target}; then move this one "
                 "out of the backup directory",
                 "이 파일을 확인할 방법이 없습니다. 새로 백업한 뒤(sudo coinpilot-ops backup {target}) "
@@ -93,7 +93,7 @@ RULES = table(
                            Text("Nothing to do: the next backup of this target removes what was left",
                                 "조치할 것 없음: 이 대상의 다음 백업이 남은 파일을 지웁니다")),
     }, _UNREAD_FIX),
-    Rule("backup-sidecar", Text("SHA-256 sidecar of", "SHA-256 체크섬 파일:"),
+    Rule("backup-sidecar", Text("SHA-256 sidecar of", "SHA-256 체크섬 파일"),
          Text("one line of sha256sum that names the file", "파일 이름이 적힌 sha256sum 형식의 한 줄"), {
         "no-sidecar": Case(FAIL, Text("missing", "없음"), Text("{remedy}", "{remedy}")),
         "empty-sidecar": Case(FAIL, Text("empty (0 bytes)", "비어 있음(0바이트)"), Text("{remedy}", "{remedy}")),
@@ -119,7 +119,7 @@ RULES = table(
                         Text("Restore an earlier one unless you know why; see /var/log/coinpilot",
                              "이유를 모르면 더 이전 백업으로 복구하세요. /var/log/coinpilot 로그를 확인하세요")),
     }, _UNREAD_FIX),
-    Rule("backup-size", Text("size of", "크기:"),
+    Rule("backup-size", Text("size of", "크기"),
          Text("at least half of the median of those before it", "이전 백업들 중앙값의 절반 이상"), {
         # The bytes are what was written: what was written is likely not all. That is a failed backup.
         "too-small": Case(FAIL, Text("{size} where those before it have {median}",
@@ -129,12 +129,16 @@ RULES = table(
                                "{target}에서 무엇이 없어졌는지 확인하세요. 데이터가 실제로 줄었다면 새로 백업하세요: "
                                "sudo coinpilot-ops backup {target} --accept-change")),
     }),
-    Rule("backup-date", Text("date of", "날짜:"), Text("not after now", "현재 시각보다 앞섬"), {
+    Rule("backup-date", Text("date of", "날짜"), Text("not after now", "현재 시각 이전"), {
         "future": Case(WARN, Text("dated {ahead} ahead of this host's clock", "이 호스트의 시계보다 {ahead} 앞선 날짜"),
-                       Text("Check the clock (timedatectl); a wrong date misleads what is kept and what is due",
-                            "시계를 확인하세요(timedatectl). 날짜가 틀리면 보관과 백업 시점 판단이 어긋납니다")),
+                       Text("Check the clock: timedatectl; where it is right, take a new backup (sudo coinpilot-ops "
+                            "backup {target}) and move this one out of the backup directory: its date misleads what "
+                            "is kept and what is due",
+                            "시계를 확인하세요: timedatectl. 시계가 맞으면 새로 백업하고(sudo coinpilot-ops backup "
+                            "{target}) 이 백업을 백업 디렉터리 밖으로 옮기세요. 날짜가 틀리면 보관과 백업 시점 판단이 "
+                            "어긋납니다")),
     }),
-    Rule("backup-mode", Text("mode of", "권한:"), Text("0600: nobody but its owner", "0600: 소유자만 읽을 수 있음"), {
+    Rule("backup-mode", Text("mode of", "권한"), Text("0600: nobody but its owner", "0600: 소유자만 읽을 수 있음"), {
         "open": Case(FAIL, Text("{mode}: others are allowed to read it", "{mode}: 다른 사용자가 읽을 수 있음"),
                      Text("sudo chmod 600 {path}", "sudo chmod 600 {path}")),
     }),

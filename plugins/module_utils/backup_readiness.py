@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 from . import backup_checksum, backup_history, backup_state, backup_store, cron_state, offsite
 from .backup_errors import BackupError
 from .checklist_context import Context
-from .cron_state import due_times, first_line, shown
+from .cron_state import FUTURE, SCHEDULE, due_times, first_line, is_ahead, shown
 from .findings import FAIL, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, size_text, table
 from .moments import span
 
@@ -34,9 +34,6 @@ _REHEARSE = Text("sudo coinpilot-ops restore-rehearsal {subject}; it says what i
                  "sudo coinpilot-ops restore-rehearsal {subject} 명령을 실행하면 문제가 무엇인지 표시됩니다")
 _COPY = Text("sudo coinpilot-ops offsite {subject}; it says what is wrong",
              "sudo coinpilot-ops offsite {subject} 명령을 실행하면 문제가 무엇인지 표시됩니다")
-_SCHEDULE = Case(UNKNOWN, Text("its schedule '{schedule}' never comes", "'{schedule}'은(는) 오지 않는 시각"),
-                 Text("deploy again, from the control machine: ansible-playbook site.yml",
-                      "제어 머신에서 다시 배포하세요: ansible-playbook site.yml"))
 
 RULES = table(
     Rule("backup-newest", Text("newest backup", "최신 백업"),
@@ -57,7 +54,7 @@ RULES = table(
                               _TAKE),
         "before-deploy-waiting": Case(WARN, Text("{at}, from before the deploy of {armed}; due at {next}",
                                                  "{at}: {armed} 배포 이전의 백업. 예정: {next}"), _TAKE),
-        "schedule": _SCHEDULE,
+        "schedule": SCHEDULE,
     }, Text("look on the host: sudo coinpilot-ops backups {subject}",
             "호스트에서 확인하세요: sudo coinpilot-ops backups {subject}")),
     Rule("backup-bytes", Text("bytes of the newest backup", "최신 백업의 내용"),
@@ -74,9 +71,10 @@ RULES = table(
         "untried": Case(WARN, Text("could not be tried at {at}: {what}", "{at}에 시도하지 못함: {what}"), _REHEARSE),
         "late": Case(WARN, Text("last at {at}, and one was due at {due}", "마지막 {at}. {due}에 예정된 리허설이 없음"),
                      _REHEARSE),
+        "future": FUTURE,
         "never": Case(WARN, Text("never, and one was due at {due}", "{due}에 예정되었지만 한 번도 하지 않음"),
                       _REHEARSE),
-        "schedule": _SCHEDULE,
+        "schedule": SCHEDULE,
     }),
     Rule("backup-trend", Text("backups of the last days", "최근 백업 추세"),
          Text("one for each day that had one due before the newest, and growth of at most {most} % in a week",
@@ -95,9 +93,9 @@ RULES = table(
                            "df -h {directory}",
                            "무엇이 늘었는지, 디스크가 충분한지 확인하세요: sudo coinpilot-ops backups {subject}; "
                            "df -h {directory}")),
-        "schedule": _SCHEDULE,
+        "schedule": SCHEDULE,
     }),
-    Rule("backup-copy", Text("off-site", "외부 사본:"),
+    Rule("backup-copy", Text("off-site", "외부 사본"),
          Text("done well since the schedule's last time", "마지막 예정 시각 이후에 성공"), {
         "off": Case(PASS, Text("no copy elsewhere is set up", "외부 사본을 설정하지 않음")),
         "done": Case(PASS, Text("{at}", "{at}")),
@@ -105,8 +103,9 @@ RULES = table(
         "failed": Case(FAIL, Text("failed at {at}: {what}", "{at} 실패: {what}"), _COPY),
         "late": Case(FAIL, Text("last at {at}, and it was due at {due}", "마지막 {at}. {due}에 예정되어 있었음"),
                      _COPY),
+        "future": FUTURE,
         "never": Case(FAIL, Text("never, and it was due at {due}", "{due}에 예정되었지만 한 번도 하지 않음"), _COPY),
-        "schedule": _SCHEDULE,
+        "schedule": SCHEDULE,
     }),
     *backup_checksum.RULES.values(), backup_state.RULES["backup-state"],
 )
@@ -125,7 +124,7 @@ class Copy(NamedTuple):
 
 class Target(NamedTuple):
     """``copies``: newest first, None where they could not be read. ``files``: what is wrong with those of the newest
-    backup, good or not; ``read`` says whether their bytes were read."""
+    backup that is not dated ahead, good or not; ``read`` says whether their bytes were read."""
 
     copies: Optional[List[Copy]]
     files: List[Finding]
@@ -174,17 +173,18 @@ def _elsewhere(description: Mapping[str, Any]) -> Any:
 def _target(description: Mapping[str, Any], target: str, now: float, left: int) -> Tuple[Target, int]:
     """A target, and how many bytes of it were read."""
     root, stack = description["backup_directory"], description["name"]
-    contents = False
+    contents, used = False, 0
     state, damage = backup_state.load(description["state_directory"], target)
     try:
         copies = [Copy(backup.name, backup.kind, backup.taken_at, _size(backup), backup_store.is_good(backup),
                        backup.manifest is not None)
                   for backup in backup_store.listing(root, target, stack) if backup.kind != "safety"]
-        if not copies:
-            return Target([], [], False, state, damage), 0
-        newest = copies[0]
+        newest = _newest(copies, now)
+        if newest is None:
+            return Target(copies, [], False, state, damage), 0
         # Without a manifest there is nothing to compare a size with.
         contents = newest.size <= left or not newest.has_manifest
+        used = newest.size if contents else 0
         files = backup_checksum.judge(backup_checksum.gather(root, stack, [target], newest.name, now=now,
                                                              contents=contents)).findings
     except OSError as problem:
@@ -192,8 +192,12 @@ def _target(description: Mapping[str, Any], target: str, now: float, left: int) 
     except BackupError as problem:
         # Gone since it was listed.
         files = [backup_checksum.refusal(problem)]
-    return Target(copies, [finding for finding in files if finding.status != PASS], contents, state, damage), (
-        newest.size if contents else 0)
+    return Target(copies, [finding for finding in files if finding.status != PASS], contents, state, damage), used
+
+
+def _newest(copies: Optional[Sequence[Copy]], now: float) -> Optional[Copy]:
+    """Good or not; what a clock that was wrong has dated ahead would be the newest until that day."""
+    return next((copy for copy in copies or () if not is_ahead(copy.taken_at, now)), None)
 
 
 def _size(backup: backup_store.Backup) -> int:
@@ -215,7 +219,8 @@ def judge(world: World, description: Mapping[str, Any], now: float, options: Map
             newest = _judge_newest(name, settings["schedule"], target, world, now, options, armed_at)
             gone = _gone(name, target, description["backup_directory"]) if newest.status == PASS else None
             found.append(gone or newest)
-            found += _judge_bytes(name, target)
+            found += _judge_dates(name, target, now)
+            found += _judge_bytes(name, target, now)
             found.append(_judge_trend(name, settings["schedule"], target, world, now, options, description))
         found += target.damage
         found.append(_judge_rehearsal(name, description["backup"]["rehearsal"]["schedule"], target.state, world, now,
@@ -235,7 +240,7 @@ def _judge_newest(name: str, schedule: str, target: Target, world: World, now: f
                   armed_at: Optional[float]) -> Finding:
     rule = RULES["backup-newest"]
     grace = options["grace_hours"] if armed_at is None else _GRACE_AFTER_DEPLOY
-    entries = _entries(name, target)
+    entries = _entries(name, target, now)
     try:
         due, following = due_times(schedule, now, world.utc_offset, grace)
         late = bool(backup_history.due(entries, {name: {"schedule": schedule}}, now, world.utc_offset,
@@ -257,7 +262,7 @@ def _judge_newest(name: str, schedule: str, target: Target, world: World, now: f
 
 def _judge_trend(name: str, schedule: str, target: Target, world: World, now: float, options: Mapping[str, Any],
                  description: Mapping[str, Any]) -> Finding:
-    rule, entries = RULES["backup-trend"], _entries(name, target)
+    rule, entries = RULES["backup-trend"], _entries(name, target, now)
     # Of a day that is further back retention has kept none.
     begin = max(now - min(_DAYS, description["backup"]["keep"]["daily"]) * _DAY, world.written_at)
     try:
@@ -292,20 +297,27 @@ def _day(moment: float, utc_offset: float) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(moment + utc_offset))
 
 
-def _entries(name: str, target: Target) -> List[Dict[str, Any]]:
+def _entries(name: str, target: Target, now: float) -> List[Dict[str, Any]]:
     """The copies as the verification of backups lists them."""
-    copies = target.copies or []
+    newest = _newest(target.copies, now)
     # Its bytes say more than its size; its mode says nothing of it.
-    bad = copies[0].name if any(finding.id in _WORTHLESS and finding.status in (FAIL, UNKNOWN)
-                                for finding in target.files) else ""
+    bad = newest.name if newest and any(finding.id in _WORTHLESS and finding.status in (FAIL, UNKNOWN)
+                                        for finding in target.files) else ""
     return [{"target": name, "kind": copy.kind, "backup": copy.name, "taken_at": copy.taken_at, "size": copy.size,
-             "status": PASS if copy.good and copy.name != bad else FAIL, "problem": ""} for copy in copies]
+             "status": PASS if copy.good and copy.name != bad and not is_ahead(copy.taken_at, now) else FAIL,
+             "problem": ""} for copy in target.copies or ()]
 
 
-def _judge_bytes(name: str, target: Target) -> Sequence[Finding]:
-    if not target.copies or target.files:
+def _judge_dates(name: str, target: Target, now: float) -> Iterator[Finding]:
+    ahead = {copy.name: copy.taken_at - now for copy in target.copies or () if is_ahead(copy.taken_at, now)}
+    for backup, seconds in ahead.items():
+        yield RULES["backup-date"].finding("future", "%s/%s" % (name, backup), ahead=span(seconds), target=name)
+
+
+def _judge_bytes(name: str, target: Target, now: float) -> Sequence[Finding]:
+    newest = _newest(target.copies, now)
+    if newest is None or target.files:
         return target.files
-    newest = target.copies[0]
     return [RULES["backup-bytes"].finding("proven" if target.read else "sized", name, name=newest.name,
                                           size=size_text(newest.size))]
 
@@ -321,7 +333,10 @@ def _judge_rehearsal(name: str, schedule: str, state: Mapping[str, Any], world: 
     values: Dict[str, Any] = {"due": shown(due), "next": shown(following)}
     if last is None:
         return rule.finding("never" if _was_there(world, due, now) else "waiting", name, at="-", **values)
-    values["at"] = shown(backup_state.epoch(last["at"]))
+    at = backup_state.epoch(last["at"])
+    values["at"] = shown(at)
+    if is_ahead(at, now):
+        return rule.finding("future", name, again="sudo coinpilot-ops restore-rehearsal " + name, **values)
     if last["ok"] is not True:
         return rule.finding("untried" if last["ok"] is None else "failed", name, what=first_line(last["what"]),
                             **values)
@@ -348,8 +363,10 @@ def _judge_elsewhere(settings: Mapping[str, Any], world: World, now: float,
         at = last.get("at") if isinstance(last.get("at"), (int, float)) else None
         missed = _was_there(world, due, now) and (at is None or at < due)
         case = ("never" if missed else "waiting") if at is None else (
+            "future" if is_ahead(at, now) else
             "failed" if last.get("ok") is not True else "late" if missed else "done")
         yield rule.finding(case, job, at=shown(at), due=shown(due), next=shown(following),
+                           again="sudo coinpilot-ops offsite " + job,
                            what=first_line(last.get("text")))
 
 

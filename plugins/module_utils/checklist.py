@@ -36,13 +36,16 @@ RULES = table(
                             "이 내용을 알려 주세요. 다른 항목에는 영향이 없습니다")),
     }),
 )
+# Not of the list: here only with what is wrong.
+_WATCH = Item("watch", (), watch.RULES["watch-armed"].title, Text(
+    "how things stand: sudo coinpilot-ops status", "현재 상태 확인: sudo coinpilot-ops status"), "", (), {}, ())
 _NOT_JUDGED = Text("not judged while {services}", "{services} 상태라 판단하지 않음")
 _IS = Text("{name} is {kind}", "{name}: {kind}")
 _SERVICES_FIRST = Text("see to the service first", "서비스부터 해결하세요")
 _AS_ABOVE = Text("as above", "위와 같음")
 _CHECKED = Text("{count} checked", "{count}개 확인")
 _DO = Text("do: ", "조치: ")
-_ADVICE = Text("then: ", "그다음: ")
+_ADVICE = Text("then: ", "추가 조치: ")
 _MORE = Text("and {count} more: --format json shows all", "외 {count}건: --format json으로 모두 표시")
 _UNKNOWN_CHECKPOINT = Text("unknown checkpoint '{name}'; known: {known}",
                            "알 수 없는 체크포인트 '{name}'. 가능한 이름: {known}")
@@ -131,12 +134,15 @@ def run(description: Mapping[str, Any], checkpoint: str, only: Sequence[str] = (
     """Looks at the items of a checkpoint, all readers side by side. Never raises for what the host does."""
     chosen = select(description, checkpoint, only)
     now = time.time() if now is None else now
-    release = watch.armed(description)
+    release, wrong = watch.load_armed(description, now)
     context = Context(description, Snapshot(), now, checkpoint, since(checkpoint, now, release), release)
     wanted = {_key(item): item for item in chosen}
     with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as pool:
         jobs = {key: pool.submit(_read, context, item) for key, item in wanted.items()}
     results = [_result(item, jobs[_key(item)].result()) for item in chosen]
+    if wrong:
+        # What the readers compare with.
+        results.append(Result(_WATCH, findings.worst(wrong), wrong, 0.0))
     return _without_consequences(results, context)
 
 
@@ -218,7 +224,7 @@ def render(results: Sequence[Result], lang: str) -> str:
                                 findings.pad(result.item.title.get(lang), title_width), note.get(lang))))
         if not note.get(lang):
             lines += [" " * (status_width + 2) + line for line in _trouble(result, lang)]
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    return "\n".join(line.rstrip() for line in [*lines, *findings.terminal(lines, lang)]) + "\n"
 
 
 def _note(result: Result, told: Set[Text]) -> Text:
@@ -234,16 +240,14 @@ def _note(result: Result, told: Set[Text]) -> Text:
 
 def _trouble(result: Result, lang: str) -> List[str]:
     """What is wrong and what to do. What is said of several subjects alike takes one line."""
-    alike: Dict[Tuple[str, str, str], List[str]] = {}
-    for finding in findings.sort(result.findings):
-        if finding.status != PASS:
-            key = (finding.title.get(lang), finding.seen.get(lang), finding.fix.get(lang))
-            alike.setdefault(key, []).append(finding.subject)
+    alike = findings.alike(result.findings, lang)
     lines: List[str] = []
-    for (title, seen, fix), subjects in list(alike.items())[:_MOST_LINES]:
-        heading = " ".join([title, ", ".join(subject for subject in subjects if subject)]).strip()
-        lines.append("%s: %s" % (heading, seen))
-        lines += ["  " + _DO.get(lang) + fix] if fix else []
+    for finding, expected in findings.with_standards(alike[:_MOST_LINES], lang):
+        heading = finding.label(result.item.title, lang)
+        lines.append((heading + ": " if heading else "") + finding.seen.get(lang))
+        lines += ["  %s: %s" % (findings.EXPECTED.get(lang), expected)] if expected else []
+        lines += ["  " + _DO.get(lang) + finding.fix.get(lang)] if finding.fix.get(lang) else []
     if len(alike) > _MOST_LINES:
         lines.append(_MORE.fill(count=len(alike) - _MOST_LINES).get(lang))
-    return [*lines, "  " + _ADVICE.get(lang) + result.item.advice.get(lang)]
+    # It is for what is wrong, not for what could not be told.
+    return lines if result.status == UNKNOWN else [*lines, "  " + _ADVICE.get(lang) + result.item.advice.get(lang)]

@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 
 from . import backup_history, backup_state, cron, files, units
 from .checklist_context import Context
-from .findings import FAIL, PASS, WARN, Case, Finding, Rule, Text, table
+from .findings import DEPLOY, FAIL, PASS, UNKNOWN, Case, Finding, Rule, Text, table
 
 TABLES = "/etc/cron.d"
 COMMAND = "/usr/local/bin/coinpilot-ops"
@@ -22,9 +22,18 @@ COMMAND = "/usr/local/bin/coinpilot-ops"
 DAEMONS = ("cron.service", "crond.service")
 DEFAULTS: Mapping[str, Any] = {"grace_hours": backup_history.GRACE_HOURS}
 
-_DEPLOY = Text("deploy again, from the control machine: ansible-playbook site.yml",
-               "제어 머신에서 다시 배포하세요: ansible-playbook site.yml")
-_AS_ROOT = Text("look on the host as root", "호스트에서 root로 확인하세요")
+_AS_ROOT = Text("run it again as root: sudo coinpilot-ops verify; if it stays so, look for errors of the disk: sudo "
+                "dmesg --level=err,warn | tail",
+                "root로 다시 실행하세요: sudo coinpilot-ops verify. 계속되면 디스크 오류를 확인하세요: sudo dmesg "
+                "--level=err,warn | tail")
+# A moment so far ahead is no matter of two clocks that differ a little: whatever it is compared with, it says nothing.
+_AHEAD = 120
+FUTURE = Case(UNKNOWN, Text("dated in the future ({at})", "미래 시각으로 기록됨({at})"),
+              Text("check the clock: timedatectl; when it is right, run it again: {again}",
+                   "시계를 확인하세요: timedatectl. 시계가 맞으면 다시 실행하세요: {again}"))
+SCHEDULE = Case(UNKNOWN, Text("its schedule '{schedule}' never comes", "'{schedule}'은(는) 오지 않는 시각"),
+                Text("set another one in the inventory, and deploy: ansible-playbook site.yml",
+                     "인벤토리에서 다른 시각으로 바꾼 뒤 배포하세요: ansible-playbook site.yml"))
 
 RULES = table(
     Rule("cron", Text("cron", "cron"), Text("runs, now and after a reboot", "지금 실행 중이고 재부팅 후에도 실행됨"), {
@@ -32,35 +41,34 @@ RULES = table(
         "not": Case(FAIL, Text("{state}", "{state}"),
                     Text("sudo systemctl enable --now {subject}; if it fails: sudo journalctl -u {subject} -n 50",
                          "sudo systemctl enable --now {subject}. 실패하면: sudo journalctl -u {subject} -n 50")),
-        "absent": Case(FAIL, Text("not installed", "설치되지 않음"), _DEPLOY),
+        "absent": Case(FAIL, Text("not installed", "설치되지 않음"), DEPLOY),
     }, _AS_ROOT),
     Rule("cron-table", Text("cron's table", "cron 테이블"),
          Text("there, and one that cron reads", "파일이 있고 cron이 읽을 수 있음"), {
         "read": Case(PASS, Text("{count} jobs, as described", "작업 {count}개가 설명대로임")),
         "missing": Case(FAIL, Text("is not there: none of its jobs runs", "없음: 예약 작업이 하나도 실행되지 않음"),
-                        _DEPLOY),
+                        DEPLOY),
         "owner": Case(FAIL, Text("not root's own: cron passes over it", "root 소유가 아니어서 cron이 무시함"),
                       Text("sudo chown root:root {subject}", "sudo chown root:root {subject}")),
         "mode": Case(FAIL, Text("mode {mode}: cron passes over what others may write",
                                 "권한 {mode}: 다른 사용자가 쓸 수 있는 파일은 cron이 무시함"),
                      Text("sudo chmod 644 {subject}", "sudo chmod 644 {subject}")),
-        "form": Case(FAIL, Text("no plain file: cron passes over it", "일반 파일이 아니어서 cron이 무시함"), _DEPLOY),
+        "form": Case(FAIL, Text("no plain file: cron passes over it", "일반 파일이 아니어서 cron이 무시함"), DEPLOY),
         "cut": Case(FAIL, Text("its last line does not end: cron passes over the file",
-                               "마지막 줄에 줄바꿈이 없어 cron이 파일을 무시함"), _DEPLOY),
+                               "마지막 줄에 줄바꿈이 없어 cron이 파일을 무시함"), DEPLOY),
     }, _AS_ROOT),
     Rule("cron-job", Text("cron job", "예약 작업"), Text("{schedule} {command}", "{schedule} {command}"), {
-        "there": Case(PASS, Text("at {schedule}", "{schedule}")),
-        "missing": Case(FAIL, Text("not in {table}", "{table}에 없음"), _DEPLOY),
-        "other-time": Case(FAIL, Text("at {actual}, not as described", "{actual}: 설명과 다른 시각"), _DEPLOY),
-        "other-user": Case(FAIL, Text("runs as {actual}, not as root", "root가 아니라 {actual}(으)로 실행됨"), _DEPLOY),
+        "missing": Case(FAIL, Text("not in {table}", "{table}에 없음"), DEPLOY),
+        "other-time": Case(FAIL, Text("at {actual}, not as described", "{actual}: 설명과 다른 시각"), DEPLOY),
+        "other-user": Case(FAIL, Text("runs as {actual}, not as root", "root가 아니라 {actual}(으)로 실행됨"), DEPLOY),
     }),
     Rule("cron-command", Text("command", "명령"), Text("a file that root can run", "root가 실행할 수 있는 파일"), {
         "runs": Case(PASS, Text("executable", "실행 가능")),
-        "missing": Case(FAIL, Text("is not there", "없음"), _DEPLOY),
+        "missing": Case(FAIL, Text("is not there", "없음"), DEPLOY),
         "not-executable": Case(FAIL, Text("mode {mode}: cannot be run", "권한 {mode}: 실행할 수 없음"),
                                Text("sudo chmod 755 {subject}", "sudo chmod 755 {subject}")),
     }, _AS_ROOT),
-    Rule("cron-run", Text("last run of", "마지막 실행:"), Text("in time, and well", "제때 실행되고 성공"), {
+    Rule("cron-run", Text("last run of", "마지막 실행"), Text("in time, and well", "제때 실행되고 성공"), {
         "well": Case(PASS, Text("{at}, the next at {next}", "{at}. 다음: {next}")),
         "waiting": Case(PASS, Text("none yet; due at {next}", "아직 없음. 예정: {next}")),
         "failed": Case(FAIL, Text("failed at {at}: {why}", "{at} 실패: {why}"),
@@ -81,9 +89,10 @@ RULES = table(
                         Text("is it still at work? tail -n 5 {log}; if not: sudo coinpilot-ops backup {subject}",
                              "아직 실행 중인지 확인: tail -n 5 {log}. 아니면: sudo coinpilot-ops backup {subject}")),
         "running": Case(PASS, Text("begun at {at}, at work", "{at} 시작, 실행 중")),
-        "schedule": Case(WARN, Text("its schedule '{schedule}' never comes", "'{schedule}'은(는) 오지 않는 시각"),
-                         _DEPLOY),
-    }, _AS_ROOT),
+        "future": FUTURE,
+        "schedule": SCHEDULE,
+    }, Text("have it recorded anew: sudo coinpilot-ops backup {subject}",
+            "새로 기록되게 하세요: sudo coinpilot-ops backup {subject}")),
 )
 
 
@@ -272,6 +281,10 @@ def _judge_run(target: str, schedule: str, world: World, written_at: float, now:
     begun = _at(state, "last_attempt")
     ended = max((moment for moment in (_at(state, "last_success"), _at(state, "last_failure")) if moment), default=None)
     values = {"at": shown(begun), "due": shown(due), "next": shown(following), "log": log}
+    newest = max((moment for moment in (begun, ended) if moment is not None), default=None)
+    if is_ahead(newest, now):
+        return rule.finding("future", target, **{**values, "at": shown(newest)},
+                            again="sudo coinpilot-ops backup " + target)
     # What was put in place after its time could not run at it.
     was_there = written_at <= due or written_at > now
     if begun is None:
@@ -293,6 +306,11 @@ def due_times(schedule: str, now: float, utc_offset: float, grace_hours: float) 
         raise ValueError(wrong.line("en"))
     return (backup_history.last_due(schedule, now - grace_hours * 3600, utc_offset),
             backup_history.next_due(schedule, now, utc_offset))
+
+
+def is_ahead(moment: Optional[float], now: float) -> bool:
+    """Whether something bears a time that has not come."""
+    return moment is not None and moment > now + _AHEAD
 
 
 def shown(moment: Optional[float]) -> str:

@@ -129,8 +129,11 @@ def _message(body: bytes) -> str:
 def _demultiplex(raw: bytes) -> bytes:
     """The Engine frames a container's two streams: 1 byte which, 3 bytes zero, 4 bytes length, then the text."""
     text, at = [], 0
-    while at + 8 <= len(raw) and raw[at] in (0, 1, 2) and raw[at + 1:at + 4] == b"\0\0\0":
+    while at + 8 <= len(raw) and raw[at] in (0, 1, 2, 3) and raw[at + 1:at + 4] == b"\0\0\0":
         size = int.from_bytes(raw[at + 4:at + 8], "big")
+        if raw[at] == 3:
+            # What follows is missing; this says why.
+            raise EngineError("the log broke off: %s" % raw[at + 8:at + 8 + size].decode("utf-8", "replace").strip())
         text.append(raw[at + 8:at + 8 + size])
         at += 8 + size
     return b"".join(text) if at else raw

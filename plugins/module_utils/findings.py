@@ -11,7 +11,21 @@ from __future__ import annotations
 import json
 import os
 import unicodedata
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Protocol, Sequence, TypeVar
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Sequence,
+    Set,
+    Tuple,
+    TypeVar,
+)
 
 PASS, WARN, FAIL, UNKNOWN = "PASS", "WARN", "FAIL", "UNKNOWN"
 WORST_FIRST = (FAIL, UNKNOWN, WARN, PASS)
@@ -42,11 +56,15 @@ STATUS_WORDS = {
     FAIL: Text("FAIL", "실패"),
     UNKNOWN: Text("UNKNOWN", "판단 불가"),
 }
-_EXPECTED = Text("expected", "기준")
+EXPECTED = Text("expected", "기준")
+# Advice of many rules.
+DEPLOY = Text("deploy again: ansible-playbook site.yml", "다시 배포하세요: ansible-playbook site.yml")
 _FIX = Text("do", "조치")
 _RULE = Text("rule", "규칙")
 _WHERE = Text("where", "위치")
 _NOT_READ = Text("could not be read: {error}", "읽을 수 없습니다: {error}")
+TERMINAL = Text("(ansible is for your PC, ansible-playbook with --ask-vault-pass; the other commands are for the VM)",
+                "(ansible은 PC에서(ansible-playbook에는 --ask-vault-pass), 나머지 명령은 VM에서 실행하세요)")
 _NOTHING_CHECKED = Text("nothing was checked", "점검한 항목이 없습니다")
 
 
@@ -96,6 +114,15 @@ class Finding(NamedTuple):
 
     def heading(self, lang: str) -> str:
         return " ".join(part for part in (self.title.get(lang), self.subject) if part)
+
+    def label(self, above: Text, lang: str) -> str:
+        """The heading beneath another title, less what that one says already."""
+        return self.subject if self.title == above else self.heading(lang)
+
+    def standard(self, lang: str) -> str:
+        """What was expected, of what is not as expected; "" where what was seen says so, or nothing could be seen."""
+        told = self.status in (FAIL, WARN) and self.expected != self.seen
+        return self.expected.get(lang) if told else ""
 
     def waived_as(self) -> str:
         """What a waiver of it would name: the rule, and the service where there is one."""
@@ -166,7 +193,12 @@ _Judged = TypeVar("_Judged", bound=Judged)
 
 def worst(findings: Iterable[Judged]) -> str:
     """The status of the whole. With no findings nothing was checked, and that is not a pass."""
-    seen = {finding.status for finding in findings}
+    return worst_of(finding.status for finding in findings)
+
+
+def worst_of(statuses: Iterable[str]) -> str:
+    """The same of statuses alone."""
+    seen = set(statuses)
     return next((status for status in WORST_FIRST if status in seen), UNKNOWN)
 
 
@@ -192,6 +224,26 @@ def language(asked: Optional[str] = None, environ: Optional[Mapping[str, str]] =
     return "ko" if wish.lower().startswith("ko") else "en"
 
 
+def alike(findings: Iterable[Finding], lang: str) -> List[Finding]:
+    """What is not well, worst first; of several subjects of which the same is said, one finding that names them all."""
+    found: Dict[Tuple[str, ...], List[Finding]] = {}
+    for finding in sort(findings):
+        if finding.status != PASS:
+            said = (finding.title.get(lang), finding.seen.get(lang), finding.standard(lang), finding.fix.get(lang))
+            found.setdefault(said, []).append(finding)
+    return [each[0]._replace(subject=", ".join(finding.subject for finding in each if finding.subject))
+            for each in found.values()]
+
+
+def with_standards(findings: Iterable[Finding], lang: str) -> Iterator[Tuple[Finding, str]]:
+    """Each with what was expected, where that is not said already."""
+    told: Set[str] = set()
+    for finding in findings:
+        expected = finding.standard(lang)
+        yield finding, "" if expected in told else expected
+        told.add(expected)
+
+
 def summary(findings: Sequence[Judged], lang: str) -> str:
     """One line: the verdict, and how many of each kind."""
     verdict = STATUS_WORDS[worst(findings)].get(lang)
@@ -213,7 +265,7 @@ def render_text(findings: Iterable[Finding], lang: str, without: str = "", waiva
     ordered = [finding for finding in ordered if finding.status != without]
     status_width = max(width(word.get(lang)) for word in STATUS_WORDS.values())
     heading_width = min(32, max((width(finding.heading(lang)) for finding in ordered), default=0))
-    label_width = max(width(label.get(lang)) for label in (_RULE, _WHERE, _EXPECTED, _FIX))
+    label_width = max(width(label.get(lang)) for label in (_RULE, _WHERE, EXPECTED, _FIX))
     for finding in ordered:
         lines.append("  ".join((pad(STATUS_WORDS[finding.status].get(lang), status_width),
                                 pad(finding.heading(lang), heading_width), finding.seen.get(lang))).rstrip())
@@ -222,8 +274,13 @@ def render_text(findings: Iterable[Finding], lang: str, without: str = "", waiva
             rule = Text(finding.waived_as(), finding.waived_as()) if waivable else NOTHING
             lines.extend(f"{indent}{pad(label.get(lang), label_width)}  {text.get(lang)}"
                          for label, text in ((_RULE, rule), (_WHERE, finding.place.text()),
-                                             (_EXPECTED, finding.expected), (_FIX, finding.fix)) if text.get(lang))
-    return "\n".join(lines) + "\n"
+                                             (EXPECTED, finding.expected), (_FIX, finding.fix)) if text.get(lang))
+    return "\n".join(lines + terminal(lines, lang)) + "\n"
+
+
+def terminal(lines: Iterable[str], lang: str) -> List[str]:
+    """The line that says where to type what a report advises, where that is not one and the same terminal."""
+    return [TERMINAL.get(lang)] if any("ansible-playbook" in line for line in lines) else []
 
 
 def result(findings: Sequence[Finding], lang: str) -> Dict[str, Any]:

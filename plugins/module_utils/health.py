@@ -85,13 +85,14 @@ def progress(now: Condition, before: Optional[Condition], up_finished: bool, hol
     for a whole one.
     """
     untouched = before is not None and before.container_id == now.container_id
-    if crashes(now, before) >= (1 if holds_data else CRASH_LOOP) or now.kind in ("paused", "dead"):
+    if crashes(now, before) >= (1 if holds_data else CRASH_LOOP) or now.kind == "paused":
         return FAILED
     if now.kind in ("healthy", "running"):
         return HEALTHY
     if now.kind == "unhealthy":
         return PENDING if before and untouched and before.started_at == now.started_at else FAILED
-    if now.kind in ("missing", "created", "exited"):
+    # One that Compose replaces is dead for a moment, while the Engine removes it.
+    if now.kind in ("missing", "created", "exited", "dead"):
         return FAILED if up_finished else PENDING
     return PENDING
 

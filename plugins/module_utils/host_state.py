@@ -7,17 +7,20 @@ The limits are those of the alert rules; here it is what the host says now, also
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import glob
+import json
 import os
+import re
 import subprocess
 import time
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional
 
 from . import certificate, files, host_metrics, preflight_host_system, units
 from .checklist_context import Context
 from .container import one_line
-from .findings import FAIL, MEDIUM, PASS, WARN, Case, Finding, Rule, Text, size_text, table
+from .findings import DEPLOY, FAIL, MEDIUM, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, size_text, table
 from .host_metrics import FileSystem
 from .moments import span
 from .preflight_host_commands import run, there
@@ -43,47 +46,62 @@ _PASSED_OVER = ("proc", "sysfs", "cgroup", "cgroup2", "devtmpfs", "devpts", "mqu
 _LISTS = "/var/lib/apt/lists"
 # What changes whenever apt has looked for updates; the lists themselves bear the servers' dates.
 _LOOKED = ("/var/lib/apt/periodic/update-success-stamp", _LISTS + "/partial", _LISTS)
-# Where Ubuntu keeps how many updates wait: a line for all, and one for those of security.
-_WAITING = "/var/lib/update-notifier/updates-available"
+# What waits depends on these two alone. apt takes a second or more to work it out: the answer is kept until one of them
+# changes, where a reboot clears it.
+_DEPENDS_ON = (_LISTS, "/var/lib/dpkg/status")
+_KEPT = "/run/%s-updates.json"
+# An archive of security updates: Ubuntu's, also those of ESM, Debian's of today, and Debian's of before.
+_SECURITY = re.compile(r"\(.*(?:/[^\s,]+-security[\s,]|Debian-Security:)")
 # A unit that runs a check ends with these when the check found something; that is no failure of its own.
 _CHECKS, _FOUND = ("verify", "watch"), ("1", "3")
 
-_LOOK = Text("look on the host as root", "호스트에서 root로 확인하세요")
+_LOOK = Text("run it again as root: sudo coinpilot-ops verify; if it stays so, look for errors of the host: sudo dmesg "
+             "--level=err,warn | tail",
+             "root로 다시 실행하세요: sudo coinpilot-ops verify. 계속되면 호스트의 오류를 확인하세요: sudo dmesg "
+             "--level=err,warn | tail")
 _MAKE_ROOM = Text("see what is large: docker system df; sudo du -xh --max-depth=2 {subject} | sort -h | tail; unused "
                   "images: docker image prune; never prune volumes: they hold the data",
                   "큰 것을 확인하세요: docker system df; sudo du -xh --max-depth=2 {subject} | sort -h | tail. 안 쓰는 "
                   "이미지: docker image prune. 볼륨에는 데이터가 있으니 지우지 마세요")
-_UPDATE = Text("sudo apt-get update && sudo apt-get upgrade; see: systemctl status apt-daily.timer "
-               "apt-daily-upgrade.timer --no-pager",
-               "sudo apt-get update && sudo apt-get upgrade. 확인: systemctl status apt-daily.timer "
-               "apt-daily-upgrade.timer --no-pager")
+_FREE_MEMORY = Text("see who uses it: docker stats --no-stream; ps -eo rss,args --sort=-rss | head; then restart what "
+                    "has grown: docker restart NAME",
+                    "무엇이 쓰는지 확인하세요: docker stats --no-stream; ps -eo rss,args --sort=-rss | head. 그다음 "
+                    "사용량이 늘어난 것을 재시작하세요: docker restart 이름")
+_RENEW = Text("renew it as your reverse proxy does, e.g. sudo certbot renew",
+              "사용 중인 리버스 프록시의 방법으로 갱신하세요. 예: sudo certbot renew")
+# Without the option what needs a new package, as a kernel does, is kept back.
+_UPDATE = Text("sudo apt-get update && sudo apt-get upgrade --with-new-pkgs; if it is so again, see why they do not "
+               "come by themselves: systemctl status apt-daily.timer apt-daily-upgrade.timer --no-pager",
+               "sudo apt-get update && sudo apt-get upgrade --with-new-pkgs. 반복되면 자동으로 설치되지 않는 원인을 "
+               "확인하세요: systemctl status apt-daily.timer apt-daily-upgrade.timer --no-pager")
 
 RULES = table(
-    Rule("disk", Text("disk", "디스크"), Text("{least} % or more free", "여유 {least}% 이상"), {
+    Rule("disk", Text("disk", "디스크"),
+         Text("{low} % or more free; under {least} % fails", "여유 {low}% 이상, {least}% 미만이면 실패"), {
         "room": Case(PASS, Text("{percent} % free ({free})", "여유 {percent}%({free})")),
         "low": Case(WARN, Text("{percent} % free ({free})", "여유 {percent}%({free})"), _MAKE_ROOM),
         "full": Case(FAIL, Text("{percent} % free ({free})", "여유 {percent}%({free})"), _MAKE_ROOM),
         "read-only": Case(FAIL, Text("mounted read-only: nothing can be written", "읽기 전용이라 쓸 수 없음"),
-                          Text("look for errors of the disk: sudo dmesg --level=err,warn | tail",
-                               "디스크 오류를 확인하세요: sudo dmesg --level=err,warn | tail")),
+                          Text("look for errors of the disk: sudo dmesg --level=err,warn | tail; without any: sudo "
+                               "systemctl reboot, which checks and mounts it anew",
+                               "디스크 오류를 확인하세요: sudo dmesg --level=err,warn | tail. 오류가 없으면 "
+                               "재부팅하세요(검사한 뒤 다시 마운트됨): sudo systemctl reboot")),
     }, _LOOK),
     Rule("inodes", Text("inodes", "inode"), Text("{least} % or more free", "여유 {least}% 이상"), {
         "room": Case(PASS, Text("{percent} % free", "여유 {percent}%")),
         "few": Case(FAIL, Text("{percent} % free: hardly a file can be made", "여유 {percent}%: 새 파일 생성이 어려움"),
-                    Text("find where the many files are: sudo du -x --inodes --max-depth=3 {subject} | sort -n | tail",
-                         "파일이 많은 곳을 찾으세요: sudo du -x --inodes --max-depth=3 {subject} | sort -n | tail")),
+                    Text("find where the many files are, and delete those that nothing needs: sudo du -x --inodes "
+                         "--max-depth=3 {subject} | sort -n | tail; unused images: docker image prune",
+                         "파일이 많은 곳을 찾아 필요 없는 것을 지우세요: sudo du -x --inodes --max-depth=3 {subject} | "
+                         "sort -n | tail. 안 쓰는 이미지: docker image prune")),
     }, _LOOK),
     Rule("memory", Text("memory", "메모리"), Text("{least} % or more available", "사용 가능 {least}% 이상"), {
         "enough": Case(PASS, Text("{percent} % available ({free} of {total})",
                                   "{percent}% 사용 가능({total} 중 {free})")),
         "short": Case(FAIL, Text("{percent} % available ({free} of {total})",
-                                 "{percent}% 사용 가능({total} 중 {free})"),
-                      Text("see who uses it: docker stats --no-stream; ps -eo rss,args --sort=-rss | head",
-                           "무엇이 쓰는지 확인하세요: docker stats --no-stream; ps -eo rss,args --sort=-rss | head")),
+                                 "{percent}% 사용 가능({total} 중 {free})"), _FREE_MEMORY),
         "stalls": Case(FAIL, Text("everything waited for memory {stalls} % of the last minute",
-                                  "최근 1분의 {stalls}% 동안 메모리가 모자라 모든 작업이 멈춤"),
-                       Text("see who uses it: docker stats --no-stream; ps -eo rss,args --sort=-rss | head",
-                            "무엇이 쓰는지 확인하세요: docker stats --no-stream; ps -eo rss,args --sort=-rss | head")),
+                                  "최근 1분의 {stalls}% 동안 메모리가 모자라 모든 작업이 멈춤"), _FREE_MEMORY),
     }, _LOOK),
     Rule("swap", Text("swap", "스왑"), Text("at most {most} % in use", "사용 {most}% 이하"), {
         "none": Case(PASS, Text("there is none", "없음")),
@@ -99,21 +117,28 @@ RULES = table(
                                           "15분 평균이 프로세서당 {most} 이하"), {
         "bearable": Case(PASS, Text("{load} on {cores} processors", "{load}(프로세서 {cores}개)")),
         "high": Case(WARN, Text("{load} on {cores} processors", "{load}(프로세서 {cores}개)"),
-                     Text("see what is at work: top -b -n 1 | head -n 20; docker stats --no-stream",
-                          "무엇이 실행 중인지 확인하세요: top -b -n 1 | head -n 20; docker stats --no-stream")),
+                     Text("see what is at work: top -b -n 1 | head -n 20; docker stats --no-stream; restart what runs "
+                          "wild: docker restart NAME; if all of it is wanted, use a larger VM",
+                          "무엇이 실행 중인지 확인하세요: top -b -n 1 | head -n 20; docker stats --no-stream. 비정상인 "
+                          "서비스는 docker restart 이름으로 재시작하고, 모두 정상이면 더 큰 VM을 쓰세요")),
     }, _LOOK),
     Rule("clock", Text("clock", "시계"), Text("kept right, to {most} s", "동기화되어 오차 {most}초 이하"), {
         "kept": Case(PASS, Text("synchronised", "동기화됨")),
         "measured": Case(PASS, Text("synchronised, {offset} s off", "동기화됨, 오차 {offset}초")),
         "off": Case(FAIL, Text("{offset} s off: exchanges refuse requests with a wrong time",
                                "오차 {offset}초: 시간이 어긋나면 거래소가 요청을 거부함"),
-                    Text("sudo chronyc makestep; then: chronyc tracking; chronyc sources",
-                         "sudo chronyc makestep 후 chronyc tracking; chronyc sources")),
+                    Text("sudo chronyc makestep (without chrony: sudo systemctl restart systemd-timesyncd); then see: "
+                         "timedatectl",
+                         "sudo chronyc makestep(chrony가 없으면 sudo systemctl restart systemd-timesyncd) 후 "
+                         "timedatectl로 확인하세요")),
         "unkept": Case(WARN, Text("nothing keeps it right: it may be {error} s off or more",
                                   "시계를 맞추는 것이 없음: {error}초 이상 어긋날 수 있음"),
-                       Text("timedatectl; sudo systemctl enable --now chrony, or systemd-timesyncd",
-                            "timedatectl 확인 후 sudo systemctl enable --now chrony 또는 systemd-timesyncd")),
-    }, Text("timedatectl; chronyc tracking", "timedatectl; chronyc tracking")),
+                       Text("sudo systemctl enable --now chrony (without chrony: systemd-timesyncd); then see: "
+                            "timedatectl",
+                            "sudo systemctl enable --now chrony(chrony가 없으면 systemd-timesyncd) 후 timedatectl로 "
+                            "확인하세요")),
+    }, Text("sudo systemctl restart chrony; then see: chronyc tracking",
+            "sudo systemctl restart chrony 후 chronyc tracking으로 확인하세요")),
     Rule("unit-of-stack", Text("systemd unit", "systemd 유닛"),
          Text("enabled, at work, and not failed", "enabled 상태로 동작하고 실패하지 않음"), {
         "all": Case(PASS, Text("{count} units at work", "유닛 {count}개 정상")),
@@ -123,30 +148,31 @@ RULES = table(
         "down": Case(FAIL, Text("{state}", "{state}"),
                      Text("sudo systemctl enable --now {subject}; if it fails: sudo journalctl -u {subject} -n 50",
                           "sudo systemctl enable --now {subject}. 실패하면: sudo journalctl -u {subject} -n 50")),
-        "absent": Case(FAIL, Text("is not installed", "설치되지 않음"),
-                       Text("deploy again, from the control machine: ansible-playbook site.yml",
-                            "제어 머신에서 다시 배포하세요: ansible-playbook site.yml")),
+        "absent": Case(FAIL, Text("is not installed", "설치되지 않음"), DEPLOY),
     }, _LOOK),
     PREFLIGHT_RULES["host-reboot"],
     Rule("updates", Text("pending updates", "대기 중인 업데이트"),
          Text("no security update waits, and the lists are of the last {days} days",
               "대기 중인 보안 업데이트가 없고, 목록이 최근 {days}일 안에 갱신됨"), {
-        "fresh": Case(PASS, Text("lists of {at}", "목록 갱신: {at}")),
-        "counted": Case(PASS, Text("{waiting} wait, none of security; lists of {at}",
-                                   "{waiting}개 대기, 보안 업데이트 없음. 목록 갱신: {at}")),
+        "none": Case(PASS, Text("none; lists of {at}", "없음. 목록 갱신: {at}")),
         "security": Case(WARN, Text("{security} security updates wait", "보안 업데이트 {security}개 대기"), _UPDATE),
+        "no-archive": Case(UNKNOWN, Text("apt knows no archive of security updates",
+                                         "apt에 보안 업데이트 저장소가 없음"),
+                           Text("add the one of the distribution (its name ends in -security) below "
+                                "/etc/apt/sources.list.d, then: sudo apt-get update",
+                                "배포판의 보안 저장소(이름이 -security로 끝남)를 /etc/apt/sources.list.d에 추가한 뒤: "
+                                "sudo apt-get update")),
         "stale": Case(WARN, Text("not looked for since {at}", "{at} 이후 확인하지 않음"), _UPDATE),
     }, _UPDATE, MEDIUM),
     Rule("certificate", Text("certificate", "인증서"), Text("valid for {days} days or more", "{days}일 이상 유효"), {
         "none": Case(PASS, Text("no reverse proxy has one here", "리버스 프록시의 인증서 없음")),
         "valid": Case(PASS, Text("valid for {left}", "{left} 남음")),
-        "ending": Case(WARN, Text("ends in {left}", "{left} 뒤 만료"),
-                       Text("renew it as your reverse proxy does, e.g. sudo certbot renew",
-                            "사용 중인 리버스 프록시의 방법으로 갱신하세요. 예: sudo certbot renew")),
-        "ended": Case(FAIL, Text("has ended", "만료됨"),
-                      Text("renew it as your reverse proxy does, e.g. sudo certbot renew",
-                           "사용 중인 리버스 프록시의 방법으로 갱신하세요. 예: sudo certbot renew")),
-    }, Text("sudo openssl x509 -noout -enddate -in {subject}", "sudo openssl x509 -noout -enddate -in {subject}")),
+        "ending": Case(WARN, Text("ends in {left}", "{left} 뒤 만료"), _RENEW),
+        "ended": Case(FAIL, Text("has ended", "만료됨"), _RENEW),
+    }, Text("see whether it is one: sudo openssl x509 -noout -enddate -in {subject}; if not, make it anew, e.g. sudo "
+            "certbot renew --force-renewal",
+            "인증서가 맞는지 확인하세요: sudo openssl x509 -noout -enddate -in {subject}. 아니면 새로 발급하세요. 예: "
+            "sudo certbot renew --force-renewal")),
 )
 
 
@@ -174,10 +200,10 @@ class Clock(NamedTuple):
 
 
 class Lists(NamedTuple):
-    """When apt last looked, and how many updates wait: all, of security. None is what nothing on the host says."""
+    """When apt last looked (None: never), and how many updates of security wait (None: it has no archive of them)."""
 
     at: Optional[float]
-    waiting: Optional[Tuple[int, int]]
+    security: Optional[int]
 
 
 class World(NamedTuple):
@@ -220,7 +246,7 @@ def gather(description: Mapping[str, Any]) -> World:
         clock=reading("clock", _clock),
         units=reading("units", lambda: _units(description)),
         updates=reading("updates", preflight_host_system.read_updates),
-        lists=reading("lists", _lists),
+        lists=reading("lists", lambda: _lists(_KEPT % description["name"])),
         certificates={path: _certificate(path) for pattern in host_metrics.CERTIFICATES for path in glob.glob(pattern)},
         errors=errors)
 
@@ -307,24 +333,36 @@ def _units(description: Mapping[str, Any]) -> List[Dict[str, str]]:
 
 def required(description: Mapping[str, Any]) -> List[str]:
     """The units that there must be."""
-    own = ("%s-%s" % (description["name"], name) for name in ("metrics.service", "verify.timer"))
+    own = ("%s-%s" % (description["name"], name) for name in ("metrics.service", "verify.timer", "watch.timer"))
     return ["docker.service", *own]
 
 
-def _lists() -> Lists:
+def _lists(kept: str) -> Lists:
     times = [os.stat(path).st_mtime for path in _LOOKED if os.path.exists(path)]
-    return Lists(max(times) if times and glob.glob(_LISTS + "/*Release") else None,
-                 waiting_of(files.read_text(_WAITING) or ""))
+    if not times or not glob.glob(_LISTS + "/*Release"):
+        return Lists(None, None)
+    return Lists(max(times), _security(kept) if glob.glob(_LISTS + "/*-security_*Release") else None)
 
 
-def waiting_of(text: str) -> Optional[Tuple[int, int]]:
-    """How many updates wait, and how many of them are of security, as Ubuntu's message of the day says."""
-    counts = [(int(line.split()[0]), line) for line in text.splitlines() if line.split()[:1] and
-              line.split()[0].isdigit()]
-    if not counts:
-        return None
-    return (max((count for count, line in counts if "immediately" in line), default=0),
-            max((count for count, line in counts if "of these" in line and "security" in line), default=0))
+def _security(kept: str) -> int:
+    """How many updates of security wait, as apt says; from what was kept of its answer, where that still holds."""
+    state = [os.stat(path).st_mtime_ns for path in _DEPENDS_ON]
+    with contextlib.suppress(ValueError, LookupError, TypeError):
+        known = json.loads(files.read_text(kept) or "{}")
+        if known["state"] == state:
+            return int(known["security"])
+    # What these archives have is preferred, or a newer version from another one would hide it.
+    waiting = security_of(run("apt-get", "--simulate", "--option", "Debug::NoLocking=1", "--target-release",
+                              "/-security$/", "dist-upgrade"))
+    # Who may not write there asks apt each time.
+    with contextlib.suppress(OSError):
+        files.write(files.File(kept, json.dumps({"state": state, "security": waiting}) + "\n", 0o600))
+    return waiting
+
+
+def security_of(simulated: str) -> int:
+    """How many of the packages that apt would install come from an archive of security updates."""
+    return sum(line.startswith("Inst ") and bool(_SECURITY.search(line)) for line in simulated.splitlines())
 
 
 def _certificate(path: str) -> Any:
@@ -343,18 +381,19 @@ def judge(world: World, description: Mapping[str, Any], now: float, options: Map
 
 
 def _judge_disks(world: World, options: Mapping[str, Any]) -> Iterator[Finding]:
+    limits = {"least": options["disk_least"], "low": options["disk_low"]}
     if world.disks is None:
-        yield RULES["disk"].unread(world.errors["disks"], least=options["disk_least"])
+        yield RULES["disk"].unread(world.errors["disks"], **limits)
         return
     for disk in world.disks:
         system = disk.system
         if disk.read_only:
-            yield RULES["disk"].finding("read-only", system.path, least=options["disk_least"])
+            yield RULES["disk"].finding("read-only", system.path, **limits)
         elif system.size:
             percent = 100 * system.available / system.size
             case = "full" if percent < options["disk_least"] else "low" if percent < options["disk_low"] else "room"
             yield RULES["disk"].finding(case, system.path, percent=int(percent), free=size_text(system.available),
-                                        least=options["disk_least"])
+                                        **limits)
         # Some file systems count none.
         if system.files:
             percent = 100 * system.files_free / system.files
@@ -449,10 +488,9 @@ def _judge_lists(world: World, now: float, options: Mapping[str, Any]) -> Findin
     if lists is None or lists.at is None:
         return rule.unread(world.errors.get("lists", "apt has no lists of packages"), days=days)
     at = time.strftime("%Y-%m-%d", time.localtime(lists.at))
-    waiting, security = lists.waiting or (0, 0)
-    case = ("security" if security else "stale" if now - lists.at > days * _DAY else
-            "fresh" if lists.waiting is None else "counted")
-    return rule.finding(case, at=at, days=days, waiting=waiting, security=security)
+    case = ("no-archive" if lists.security is None else "security" if lists.security else
+            "stale" if now - lists.at > days * _DAY else "none")
+    return rule.finding(case, at=at, days=days, security=lists.security)
 
 
 def _judge_certificates(world: World, now: float, options: Mapping[str, Any]) -> Iterator[Finding]:

@@ -13,6 +13,8 @@ from .log_files import LogError
 # Seconds that reading one log may take; the Engine decodes and frames every line.
 _PATIENCE = 30.0
 _STREAMS = {1: "stdout", 2: "stderr"}
+# What is wrong with the log, in the Engine's own words: what follows is missing.
+_BROKEN = 3
 
 
 def query(since: float, now: float) -> dict:
@@ -48,7 +50,10 @@ class ApiLog:
         head = self._answer.read(8)
         if len(head) < 8:
             return b""
-        return _entry(self._answer.read(int.from_bytes(head[4:8], "big")), _STREAMS.get(head[0], "stdout"))
+        text = self._answer.read(int.from_bytes(head[4:8], "big"))
+        if head[0] == _BROKEN:
+            raise LogError("Docker broke off: %s" % text.decode("utf-8", "replace").strip())
+        return _entry(text, _STREAMS.get(head[0], "stdout"))
 
     def _line(self) -> bytes:
         line = self._answer.readline(1 << 17)

@@ -3,7 +3,7 @@
 """A container's log as Docker's json-file driver keeps it: one JSON object a line, and what was rotated beside it.
 
 Files are opened newest first, so that one that is rotated meanwhile is met again and not missed. Where the window
-begins is found by halving; of a file of any size only blocks are in memory.
+begins is found by looking at some places; of a file of any size only blocks are in memory.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import contextlib
 import gzip
 import io
 import os
+import shutil
 import stat
+import tempfile
 import zlib
-from typing import Any, BinaryIO, Callable, Iterable, Iterator, List, NamedTuple, Optional, Union
+from typing import IO, Any, Callable, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Union
 
 from .moments import moment
 
@@ -23,6 +25,8 @@ BLOCK = 1 << 20
 # The longest that is kept of a block until the next is there. Docker cuts entries at 16 KiB, six times that escaped.
 CARRY = 1 << 18
 _LOOK = 1 << 17
+# What is read at a place to know its moment; how far apart places are, and the most of them.
+_GLANCE, _STEP, _PLACES = 1 << 13, 1 << 16, 1 << 12
 _TIME = b'"time":"'
 
 Buffer = Union[bytes, bytearray]
@@ -35,7 +39,7 @@ class LogError(Exception):
 class LogFile(NamedTuple):
     """One open file; ``compressed`` is one that Docker packed when it rotated it."""
 
-    stream: BinaryIO
+    stream: IO[bytes]
     size: int
     modified: float
     compressed: bool
@@ -62,6 +66,13 @@ def opened(path: str) -> Iterator[List[LogFile]]:
                 seen.add(status.st_ino)
                 found.insert(0, LogFile(stream, status.st_size, status.st_mtime, name.endswith(".gz")))
         yield found
+
+
+def path_of(container: Mapping[str, Any]) -> Optional[str]:
+    """Where a container's log is, as the Engine shows it; None where it is in no file that can be read."""
+    path = container.get("LogPath") or ""
+    driver = ((container.get("HostConfig") or {}).get("LogConfig") or {}).get("Type")
+    return path if driver == "json-file" and path and os.access(os.path.dirname(path), os.R_OK | os.X_OK) else None
 
 
 def _names(path: str) -> List[str]:
@@ -92,24 +103,87 @@ class _Entry(NamedTuple):
 
 
 def begin(file: LogFile, since: float) -> int:
-    """Where the first entry from ``since`` on stands: the end, where there is none."""
-    low, high = 0, file.size
-    while low < high:
-        middle = (low + high) // 2
-        entry = _first(file, middle, high)
-        if entry is None or entry.time >= since:
-            high = middle
-        else:
-            low = entry.stop
-    return low
+    """Where the first entry from ``since`` on stands: the end, where there is none.
+
+    Some places are looked at in their order, not by halving: a clock that was put back would lead past what is new.
+    """
+    step = max(_STEP, file.size // _PLACES)
+    before = _Entry(0, 0, 0.0)
+    for place in range(0, file.size, step):
+        if place < before.start:
+            continue
+        entry = _first(file, place, file.size, _GLANCE)
+        if entry is None:
+            break
+        if place == 0 and entry.time >= since:
+            return 0
+        if entry.time >= since or entry.time < before.time:
+            found = _scan(file, before.start, entry.stop, since)
+            if found < entry.stop:
+                return found
+        before = entry
+    return _scan(file, before.start, file.size, since)
 
 
-def _first(file: LogFile, offset: int, end: int) -> Optional[_Entry]:
-    """The first entry with a moment that begins at ``offset`` or later, and before ``end``."""
+def _scan(file: LogFile, start: int, end: int, since: float) -> int:
+    """The same between two places, line by line."""
+    while start < end:
+        chunk = os.pread(file.stream.fileno(), min(BLOCK, end - start), start)
+        stop = chunk.rfind(b"\n") + 1
+        at = chunk.find(_TIME, 0, stop)
+        while at >= 0:
+            time = time_of(chunk, chunk.rfind(b"\n", 0, at) + 1, chunk.find(b"\n", at))
+            if time is not None and time >= since:
+                return start + chunk.rfind(b"\n", 0, at) + 1
+            at = chunk.find(_TIME, chunk.find(b"\n", at), stop)
+        if not stop and start + len(chunk) >= end:
+            return start
+        # What is longer than a block is none of Docker's.
+        start += stop or len(chunk)
+    return end
+
+
+def from_end(files: List[LogFile], most: int, enough: Callable[[bytes], bool]) -> None:
+    """Hands the lines of a log to ``enough(line)``, the newest first, until it says so, or so many bytes are read."""
+    for file in reversed(files):
+        if most <= 0:
+            return
+        with _plain(file) as plain:
+            if any(map(enough, _newest_first(plain, most))):
+                return
+            most -= plain.size
+
+
+def _newest_first(file: LogFile, most: int) -> Iterator[bytes]:
+    end, last = file.size, max(0, file.size - most)
+    while end > last:
+        start = max(0, end - BLOCK)
+        chunk = os.pread(file.stream.fileno(), end - start, start)
+        # Half a line comes again with what is before it, unless it is longer than a block.
+        cut = chunk.find(b"\n", 0, len(chunk) - 1) + 1 if start else 0
+        yield from reversed(chunk[cut:].split(b"\n"))
+        end = start + cut
+
+
+@contextlib.contextmanager
+def _plain(file: LogFile) -> Iterator[LogFile]:
+    """The same file, where it is packed, as it was before."""
+    if not file.compressed:
+        yield file
+        return
+    with tempfile.TemporaryFile() as stream, gzip.GzipFile(fileobj=file.stream) as packed:
+        shutil.copyfileobj(packed, stream)
+        stream.flush()
+        yield LogFile(stream, stream.tell(), file.modified, False)
+
+
+def _first(file: LogFile, offset: int, end: int, look: int = _LOOK) -> Optional[_Entry]:
+    """The first entry with a moment that begins at ``offset`` or later, and before ``end``. What is longer than
+    ``look`` is passed over."""
     while True:
         # From one byte before on, to see whether an entry begins just here.
         base = max(0, offset - 1)
-        chunk = os.pread(file.stream.fileno(), _LOOK, base)
+        chunk = os.pread(file.stream.fileno(), look, base)
         newline = chunk.find(b"\n") if offset else -1
         start = newline + 1 if newline >= 0 or not offset else len(chunk)
         while base + start < end:
@@ -124,7 +198,7 @@ def _first(file: LogFile, offset: int, end: int) -> Optional[_Entry]:
             if time is not None and base + start < end:
                 return _Entry(base + start, base + stop + 1, time)
             start = stop + 1
-        if base + start >= end or len(chunk) < _LOOK:
+        if base + start >= end or len(chunk) < look:
             return None
         # What is cut off is read whole; what is longer than all that Docker writes is passed over.
         offset = base + start if base + start > offset else base + len(chunk)

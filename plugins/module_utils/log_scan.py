@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 import zlib
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from . import dotenv_reading, health, log_api, log_files
+from . import change_window, dotenv_reading, health, log_api, log_files
 from .checklist_context import Context
 from .engine import Engine, EngineError
 from .files import read_text
@@ -29,13 +30,16 @@ _STARTING, _ENDING = 120, 30
 _COMING_UP = 300
 # How long ago a flood may have been that is called one now.
 _NOW = 300
+# From its start until a service has said something.
+_SPOKEN = 60
 # What rotation has taken is told where less than this is left.
 _DAY = 86400
 # What the reader takes where its item does not say otherwise: how long a service may be silent, KiB a minute.
 DEFAULTS: Mapping[str, Any] = {"silence": {}, "flood": 512}
 
-_SEE = Text("docker logs --timestamps --since {minutes}m {container} 2>&1 | grep -A 20 -F {find}",
-            "docker logs --timestamps --since {minutes}m {container} 2>&1 | grep -A 20 -F {find}")
+# It may be read hours later.
+_SEE = Text("docker logs --timestamps --since {begin} {container} 2>&1 | grep -A 20 -F {find}",
+            "docker logs --timestamps --since {begin} {container} 2>&1 | grep -A 20 -F {find}")
 _REPEATS = Text("a flood pushes older lines out; see what repeats: "
                 "docker logs --since 2m {container} 2>&1 | tail -n 50",
                 "로그가 쏟아지면 이전 로그가 밀려납니다. 반복되는 내용 확인: "
@@ -54,7 +58,8 @@ RULES = table(
         "excused": Case(PASS, Text("no failure of its own in {window}; {excused} while another service was down",
                                    "{window} 동안 자체 실패 기록 없음. 다른 서비스 중단으로 생긴 {excused}건 제외")),
         "cut": Case(WARN, Text("no failure in the last {reach}; older lines are rotated away",
-                               "최근 {reach} 동안 실패 기록 없음. 그 이전 로그는 교체되어 남아 있지 않음"), _REPEATS),
+                               "최근 {reach} 동안 실패 기록 없음. 그 이전 로그는 로테이션되어 남아 있지 않음"),
+                    _REPEATS),
         "found": Case(FAIL, Text("{what}", "{what}"), Text("{fix}{see}", "{fix}{see}")),
     }, _RUNS),
     Rule("log-warnings", Text("log", "로그"), Text("no warning in {window}", "{window} 동안 경고 없음"), {
@@ -91,7 +96,8 @@ class Hits(NamedTuple):
 
 
 class Log(NamedTuple):
-    """One service's log in the window. ``first`` is the oldest moment that is left, ``last`` the newest."""
+    """One service's log in the window, which begins at ``since``. ``first`` is the oldest moment that is left,
+    ``last`` the newest. ``rotated`` says that there are older files, ``emptied`` that Docker empties its only one."""
 
     hits: Sequence[Hits] = ()
     excused: int = 0
@@ -99,14 +105,17 @@ class Log(NamedTuple):
     first: Optional[float] = None
     last: Optional[float] = None
     rotated: bool = False
+    emptied: bool = False
     pause: Tuple[float, float] = (0, 0)
     most: Tuple[int, float] = (0, 0)
     started: float = 0
+    since: float = 0
     error: str = ""
 
 
 class World(NamedTuple):
-    """The services' logs and conditions, since when they were looked at, and what went wrong with all of them."""
+    """The services' logs and conditions, since when those were looked at that no change has started, and what went
+    wrong with all of them."""
 
     since: float
     now: float
@@ -117,11 +126,7 @@ class World(NamedTuple):
 
 def read(context: Context, options: Mapping[str, Any]) -> List[Finding]:
     """The reader of the checklist. Options: silence {service: time}, flood (KiB a minute)."""
-    armed = (context.release or {}).get("armed_at")
-    # What was written before is the former release's.
-    since = max(context.since, armed) if isinstance(armed, (int, float)) and armed < context.now else context.since
-    world = gather(context.description, context.engine, since, context.now, _limits(options))
-    return judge(world, context.description, options)
+    return judge(gather(context, _limits(options)), context.description, options)
 
 
 def _limits(options: Mapping[str, Any]) -> Dict[str, Optional[float]]:
@@ -132,15 +137,17 @@ def _limits(options: Mapping[str, Any]) -> Dict[str, Optional[float]]:
 
 # Reading -------------------------------------------------------------------------------------------------------------
 
-def gather(description: Mapping[str, Any], engine: Engine, since: float, now: float,
-           limits: Mapping[str, Optional[float]]) -> World:
+def gather(context: Context, limits: Mapping[str, Optional[float]]) -> World:
     """Never raises for what the host or a log does."""
+    description, engine, now = context.description, context.engine, context.now
     try:
         containers = health.by_service(engine.containers(description["project"]))
     except (EngineError, ValueError, KeyError) as problem:
-        return World(since, now, error=_said(problem))
+        return World(context.since, now, error=_said(problem))
+    # What a service wrote before a change that started it is the former release's.
+    windows = change_window.windows(context, containers, change_window.armings(context))
     mask = _mask(description)
-    outages = {name: _outage(containers.get(name), since, now) for name in description["services"]}
+    outages = {name: _outage(containers.get(name), windows.of(name), now) for name in description["services"]}
 
     def excused(pattern: LogPattern, time: float) -> bool:
         return any(begin <= time <= end for begin, end in (outages[name] for name in pattern.without
@@ -149,11 +156,12 @@ def gather(description: Mapping[str, Any], engine: Engine, since: float, now: fl
     logs = {}
     for name, container in containers.items():
         if name in description["services"]:
-            started = moment(container["State"].get("StartedAt")) or 0.0
-            begin = window_of(started, since)
+            started, since = moment(container["State"].get("StartedAt")) or 0.0, windows.of(name)
+            begin = since if since == windows.anew else window_of(started, since)
             tally = Tally(of_service(description, name), begin, limits.get(name) or float("inf"), started, excused)
-            logs[name] = _read_log(engine, container, tally, begin, now, mask)._replace(started=started)
-    return World(since, now, logs, {name: health.condition(containers.get(name)) for name in description["services"]})
+            logs[name] = _read_log(engine, container, tally, begin, now, mask)._replace(started=started, since=since)
+    conditions = {name: health.condition(containers.get(name)) for name in description["services"]}
+    return World(windows.since, now, logs, conditions)
 
 
 def window_of(started: float, since: float) -> float:
@@ -191,9 +199,9 @@ def _mask(description: Mapping[str, Any]) -> Optional[Mask]:
 def _read_log(engine: Engine, container: Mapping[str, Any], tally: Tally, since: float, now: float,
               mask: Optional[Mask]) -> Log:
     try:
-        driver, path = container["HostConfig"]["LogConfig"]["Type"], container.get("LogPath") or ""
-        if driver == "json-file" and path and os.access(os.path.dirname(path), os.R_OK | os.X_OK):
-            return _of_files(path, tally, since, mask)
+        path = log_files.path_of(container)
+        if path is not None:
+            return _of_files(path, tally, since, mask)._replace(emptied=_is_emptied(container))
         terminal = bool(container["Config"].get("Tty"))
         with engine.stream("/containers/%s/logs" % container["Id"], **log_api.query(since, now)) as answer:
             log_files.blocks(log_api.ApiLog(answer, terminal), tally.scan)
@@ -210,9 +218,15 @@ def _of_files(path: str, tally: Tally, since: float, mask: Optional[Mask]) -> Lo
         return _counted(tally, mask)._replace(first=first, last=last, rotated=len(files) > 1)
 
 
+def _is_emptied(container: Mapping[str, Any]) -> bool:
+    """Whether Docker has one file for this log and empties it when it is full: that is its default with a size."""
+    options = container["HostConfig"]["LogConfig"].get("Config") or {}
+    return "max-size" in options and str(options.get("max-file", "1")).strip() == "1"
+
+
 def _counted(tally: Tally, mask: Optional[Mask]) -> Log:
     return Log([_hits(found, mask) for found in tally.found.values()], tally.excused, tally.size, tally.first,
-               tally.last, False, tally.longest, tally.most)
+               tally.last, pause=tally.longest, most=tally.most)
 
 
 def _hits(found: Found, mask: Optional[Mask]) -> Hits:
@@ -236,8 +250,9 @@ def judge(world: World, description: Mapping[str, Any], options: Mapping[str, An
     found: List[Finding] = []
     for name, service in description["services"].items():
         service_of: Dict[str, Any] = {"container": service.get("container", name), "unit": description["unit"],
-                                      "window": span(world.now - world.since), "limit": NOTHING}
+                                      "limit": NOTHING}
         log = world.logs.get(name)
+        service_of["window"] = span(world.now - (log.since if log else world.since))
         error = world.error or (log.error if log else "no container")
         if log is None or error:
             found.append(RULES["log-errors"].unread(error, name, **service_of))
@@ -255,10 +270,17 @@ def _judge_errors(world: World, log: Log, name: str, values: Mapping[str, Any]) 
     if hits:
         return RULES["log-errors"].finding("found", name, **_told(world, hits, values))
     reach = world.now - (log.first if log.first is not None else world.now)
-    # With one file alone, what is older has never been there.
-    cut = log.rotated and reach < min(world.now - world.since - 60, _DAY) and log.started < world.now - reach
+    cut = _is_cut(log) and reach < min(world.now - log.since - 60, _DAY)
     case = "cut" if cut else "excused" if log.excused else "none"
     return RULES["log-errors"].finding(case, name, excused=log.excused, reach=span(reach), **values)
+
+
+def _is_cut(log: Log) -> bool:
+    """Whether what is older than the first line was written and is gone. In an only file that Docker does not empty,
+    it has never been there; in one that it may have emptied, a service that was up for a minute has written before."""
+    if log.emptied and not log.rotated:
+        return log.first is not None and log.started + _SPOKEN < log.first
+    return log.rotated and (log.first is None or log.started < log.first)
 
 
 def _judge_warnings(world: World, log: Log, name: str, values: Mapping[str, Any]) -> Finding:
@@ -282,8 +304,8 @@ def _told(world: World, hits: Sequence[Hits], values: Mapping[str, Any]) -> Dict
         what = Text("{what}; also: {also}", "{what}; 그 밖에: {also}").fill(
             what=what, also=Text(*(", ".join(texts) for texts in zip(*also))))
     fix = Text(*(text + "; " if text else "" for text in shown.pattern.fix))
-    see = _SEE.fill(minutes=int((world.now - shown.last) // 60) + 2, container=values["container"],
-                    find=shlex.quote(shown.pattern.find))
+    begin = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(shown.last - 60))
+    see = _SEE.fill(begin=begin, container=values["container"], find=shlex.quote(shown.pattern.find))
     return {**values, "what": what, "fix": fix, "see": see}
 
 

@@ -162,7 +162,7 @@ class Tally:
         at, whole = start, False
         while at < stop and at - start < CARRY // 2 and not whole:
             newline = buffer.find(b"\n", at, stop)
-            parts.append(_text(bytes(buffer[at:newline])))
+            parts.append(text_of(bytes(buffer[at:newline])))
             # What Docker cut is as long as its buffer; what is shorter has lost its end, or its writer was stopped.
             whole = parts[-1].endswith("\n") or len(parts[-1].encode("utf-8", "surrogatepass")) < _CUT
             at = newline + 1
@@ -283,7 +283,7 @@ class Tally:
             waiting += [(left, before, middle, between), (middle, between, right, after)]
 
 
-def _text(raw: bytes) -> str:
+def text_of(raw: bytes) -> str:
     """What was logged, with its line break if that was in it. Half an entry, as a crash of the host leaves it, is a
     line as it is."""
     if raw.startswith(_HEAD):

@@ -51,8 +51,9 @@ _REASONS: Sequence[Tuple[str, Sequence[str], "re.Pattern[str]"]] = (
         r"invalid webhook token|unknown webhook|unauthorized|authorization failed|forbidden|could not be found"
         r"|\b40[134]\b", re.IGNORECASE)),
     ("unreachable", (), re.compile(
-        r"\bE(CONN\w+|NOTFOUND|AI_AGAIN|TIMEDOUT|HOSTUNREACH|NETUNREACH|PIPE)\b|refused the connection|cannot be "
-        r"established|connection was aborted|timed? ?out|timeout of|socket hang up|perhaps .* offline", re.IGNORECASE)),
+        r"\bE(CONN\w+|NOTFOUND|AI_\w+|TIMEDOUT|HOSTUNREACH|NETUNREACH|ADDRNOTAVAIL|PIPE)\b|refused the connection|"
+        r"cannot be established|connection was (?:aborted|closed)|closed unexpectedly|timed? ?out|timeout of|"
+        r"socket hang up|unreachable|is offline", re.IGNORECASE)),
     ("trouble-there", (), re.compile(r"\b5\d\d\b|not able to process|bad gateway|service unavailable|internal server",
                                      re.IGNORECASE)),
 )

@@ -25,7 +25,7 @@ from .findings import FAIL, PASS, WARN, Case, Finding, Rule, Text, table
 
 ENGINE = "prometheus"
 # Seconds: pulling the image at the longest; one answer of Prometheus; until it has read its configuration.
-PULL, ANSWER, RELOAD = 900, 5.0, 20.0
+PULL, ANSWER, RELOAD = 900, 5.0, 60.0
 
 _GAUGE = re.compile(r"^prometheus_config_last_reload_(successful|success_timestamp_seconds) (\S+)$", re.MULTILINE)
 _LOOK = Text("docker logs --tail 50 {container}", "docker logs --tail 50 {container}")

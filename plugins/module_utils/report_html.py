@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import datetime
 import html
+import re
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from . import verification
-from .findings import FAIL, PASS, STATUS_WORDS, UNKNOWN, WARN, WORST_FIRST, Finding, Text, from_dict
+from .findings import EXPECTED, FAIL, PASS, STATUS_WORDS, TERMINAL, UNKNOWN, WARN, WORST_FIRST, Finding, Text, from_dict
+from .moments import span
+from .watch_message import label
 
 DAYS = 30
 # What is listed before the page says that there is more.
@@ -40,7 +43,6 @@ _WORDS = {
     "hosts": Text("Hosts", "호스트"),
     "items": Text("Items", "점검 항목"),
     "passed": Text("{count} passed", "정상 {count}개"),
-    "expected": Text("expected", "기준"),
     "do": Text("Do", "조치"),
     "then": Text("Then", "추가 조치"),
     "timeline": Text("The last {days} days", "최근 {days}일"),
@@ -53,10 +55,9 @@ _WORDS = {
     "better": Text("Better than on {day}: {items}", "{day}보다 나아짐: {items}"),
     "same": Text("As on {day}", "{day}과(와) 같음"),
     "nothing": Text("No earlier check to compare with", "비교할 이전 점검 기록이 없음"),
-    "watch": Text("24-hour watch", "24시간 집중 점검"),
+    "watch": Text("24-hour watch", "24시간 감시"),
     "due": Text("due", "예정 지남"),
-    "late": Text("{minutes} min late", "{minutes}분 늦음"),
-    "legend": Text("Legend", "표시"),
+    "late": Text("{span} late", "{span} 늦음"),
     "nobody": Text("No host was verified. Does the inventory or --limit name one?",
                    "점검한 호스트가 없습니다. 인벤토리나 --limit를 확인하세요."),
     "again": Text("Again: {command}", "다시 점검: {command}"),
@@ -133,6 +134,7 @@ font-size:.8125rem}
 .watch b{display:block;font-size:.9375rem}
 .section{margin-top:1rem;border-top:1px solid var(--line);padding-top:.875rem}
 .section>h3{font-size:.9375rem;margin-bottom:.5rem}
+.word{white-space:nowrap}
 code{font:.875rem/1.4 ui-monospace,SFMono-Regular,Consolas,monospace}
 footer{margin-top:1.25rem;text-align:center}
 @media print{.card{break-inside:avoid}}
@@ -183,6 +185,12 @@ def _escaped(text: Any) -> str:
     return html.escape(str(text), quote=True)
 
 
+def _prose(text: str) -> str:
+    """A text that may hold commands: `...` as code, and no line ends at a hyphen of a name or an option."""
+    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", _escaped(text))
+    return re.sub(r"(?<![\w.-])(?=[\w.]*-)[\w.-]{2,32}(?![\w.-])", r'<span class="word">\g<0></span>', marked)
+
+
 class _Page:
     """The parts of the page, in one language, as of one moment."""
 
@@ -221,8 +229,8 @@ class _Page:
             for host, item, finding in grave[:FIRST]]
         if len(grave) > FIRST:
             lines.append('<li class="soft">%s</li>' % _escaped(self.word("more", count=len(grave) - FIRST)))
-        return '<section class="card"><h2>%s</h2><ol class="list">%s</ol></section>' % (
-            _escaped(self.word("first")), "".join(lines))
+        return '<section class="card"><h2>%s</h2><ol class="list">%s</ol><p class="soft">%s</p></section>' % (
+            _escaped(self.word("first")), "".join(lines), _prose(TERMINAL.get(self.lang)))
 
     def overview(self, hosts: Iterable[Mapping[str, Any]]) -> str:
         lines = "".join('<li class="row %s">%s<div><p class="name">%s</p><p class="soft">%s</p></div></li>' % (
@@ -265,9 +273,9 @@ class _Page:
             at = checkpoint["due_at"] if status is None else checkpoint["at"]
             says = (self.status(status) if status else self.word("due") if checkpoint["state"] == "due" else
                     self.clock(at))
-            more = self.word("late", minutes=int(late // 60)) if status and late >= 600 else self.clock(at)
+            more = self.word("late", span=span(late)) if status and late >= 600 else self.clock(at)
             cells.append('<li class="%s"><b>%s</b>%s<br>%s</li>' % (
-                status or "", _escaped(_since(checkpoint["checkpoint"])), _escaped(says),
+                status or "", _escaped(label(checkpoint["checkpoint"])), _escaped(says),
                 _escaped(more if says != more else "")))
         return '<div class="section"><h3>%s</h3><ol class="watch">%s</ol></div>' % (
             _escaped(self.word("watch")), "".join(cells))
@@ -296,11 +304,11 @@ class _Page:
 
     def wrong(self, item: Mapping[str, Any], told: int) -> str:
         """Every finding and what to do; folded where the top of the page has told all of it."""
-        found = [from_dict(finding) for finding in item["findings"] if finding["status"] != PASS]
+        found = verification.wrong(item, self.lang)
         said = "".join(self.finding(finding, item) for finding in found)
-        if item["advice"][self.lang]:
-            said += '<p class="soft what">%s: %s</p>' % (_escaped(self.word("then")),
-                                                         _escaped(item["advice"][self.lang]))
+        # It is for what is wrong, not for what could not be told.
+        if item["advice"][self.lang] and item["status"] != UNKNOWN:
+            said += '<p class="soft what">%s: %s</p>' % (_escaped(self.word("then")), _prose(item["advice"][self.lang]))
         return ('<li class="row %s">%s<details class="item"%s><summary class="name">%s <span class="chip">%s</span>'
                 '</summary>%s</details></li>') % (
             item["status"], self.mark(item["status"]), "" if told >= len(found) else " open",
@@ -308,11 +316,12 @@ class _Page:
 
     def finding(self, finding: Finding, item: Mapping[str, Any]) -> str:
         """What was seen and what to do; the finding's own title only where it tells more than the item's."""
-        subject = finding.subject if finding.title._asdict() == item["title"] else finding.heading(self.lang)
-        fix = finding.fix.get(self.lang)
-        return '<div class="finding %s"><p class="what">%s%s</p>%s</div>' % (
-            finding.status, _escaped(subject + ": " if subject else ""), _escaped(finding.seen.get(self.lang)),
-            '<p class="do"><b>%s</b>%s</p>' % (_escaped(self.word("do")), _escaped(fix)) if fix else "")
+        subject = finding.label(Text(**item["title"]), self.lang)
+        expected, fix = finding.standard(self.lang), finding.fix.get(self.lang)
+        return '<div class="finding %s"><p class="what">%s%s</p>%s%s</div>' % (
+            finding.status, _escaped(subject + ": " if subject else ""), _prose(finding.seen.get(self.lang)),
+            '<p class="soft">%s: %s</p>' % (_escaped(EXPECTED.get(self.lang)), _escaped(expected)) if expected else "",
+            '<p class="do"><b>%s</b>%s</p>' % (_escaped(self.word("do")), _prose(fix)) if fix else "")
 
     @staticmethod
     def mark(status: str) -> str:
@@ -379,11 +388,6 @@ def _grave(summary: Mapping[str, Any]) -> List[Any]:
     """What is worse than a warning, or the warnings where nothing is."""
     found = verification.problems(summary)
     return [entry for entry in found if entry[2].status != WARN] or found
-
-
-def _since(checkpoint: str) -> str:
-    """t0 as T+0m, t1h as T+1h."""
-    return "T+0m" if checkpoint == "t0" else "T+" + checkpoint[1:]
 
 
 def _added(counted: Iterable[Mapping[str, int]]) -> Dict[str, int]:

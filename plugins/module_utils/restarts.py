@@ -13,7 +13,8 @@ import subprocess
 import time
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from . import health
+from . import change_window, health
+from .change_window import Windows
 from .checklist_context import Context
 from .engine import Engine, EngineError
 from .findings import FAIL, NOTHING, PASS, WARN, Case, Finding, Rule, Text, table
@@ -23,22 +24,30 @@ from .moments import moment, span
 _STARTING = 600
 # And in which what has armed the watch still restarts something itself.
 _ARMING = 120
+# Seconds in which one death of what was there before is a race: all start at once then, whoever waits for whom.
+_RACE = 300
 _LOGS = Text("see why: docker logs --tail 100 {container}", "원인 확인: docker logs --tail 100 {container}")
-_MEMORY = Text("give it more memory in stack_service_overrides, or see what grows: docker stats {container}",
-               "stack_service_overrides에서 메모리를 늘리거나, 무엇이 늘어나는지 보세요: docker stats {container}")
+_MEMORY = Text("give it more memory in stack_service_overrides, or see what grows: "
+               "docker stats --no-stream {container}",
+               "stack_service_overrides에서 메모리를 늘리거나, 무엇이 늘어나는지 보세요: "
+               "docker stats --no-stream {container}")
 
 RULES = table(
-    Rule("restart", Text("restarts", "재시작"), Text("runs on since {since} ago", "{since} 전부터 계속 실행됨"), {
-        "steady": Case(PASS, Text("runs since {started} ago", "{started} 전부터 실행 중")),
-        "died": Case(FAIL, Text("died {times} and came back; runs since {started} ago",
+    Rule("restart", Text("restarts", "재시작"), Text("has run on for {since}", "{since} 동안 계속 실행됨"), {
+        "steady": Case(PASS, Text("has been running for {started}", "{started} 전부터 실행 중")),
+        "died": Case(FAIL, Text("died {times} and came back; has been running for {started}",
                                 "{times} 종료된 뒤 되살아남. {started} 전부터 실행 중"), _LOGS),
-        "restarted": Case(WARN, Text("was stopped and started again by someone; runs since {started} ago",
+        "raced": Case(WARN, Text("died once while everything started after the host or Docker, and came back; has been "
+                                 "running for {started}",
+                                 "호스트나 Docker의 재시작으로 모두 함께 시작할 때 한 번 종료된 뒤 되살아남. "
+                                 "{started} 전부터 실행 중"), _LOGS),
+        "restarted": Case(WARN, Text("was stopped and started again by someone; has been running for {started}",
                                      "누군가 중지했다가 다시 시작함. {started} 전부터 실행 중"),
                           Text("if it was not you, see who was logged in (last -n 20) and what it says: "
                                "docker logs --tail 100 {container}",
                                "직접 한 것이 아니라면 로그인 기록(last -n 20)과 로그를 확인하세요: "
                                "docker logs --tail 100 {container}")),
-        "replaced": Case(WARN, Text("was made anew, not by a deploy; runs since {started} ago",
+        "replaced": Case(WARN, Text("was made anew, not by a deploy; has been running for {started}",
                                     "배포가 아닌 방법으로 다시 만들어짐. {started} 전부터 실행 중"),
                          Text("if it was not you, see who was logged in: last -n 20",
                               "직접 한 것이 아니라면 로그인 기록을 확인하세요: last -n 20")),
@@ -70,18 +79,21 @@ RULES = table(
 
 class World(NamedTuple):
     """What the host says. Moments are seconds since 1970; ``kills`` counts, by a container's id, what its control
-    group saw killed, as far as that can be told. ``errors`` has what failed."""
+    group saw killed, as far as that can be told, ``armings`` is when the watch was armed. ``errors`` has what
+    failed."""
 
     containers: Sequence[Mapping[str, Any]] = ()
     host_started: float = 0
     docker_started: float = 0
     kills: Mapping[str, int] = {}
+    armings: Sequence[float] = ()
     errors: Mapping[str, str] = {}
 
 
 def read(context: Context, options: Mapping[str, Any]) -> List[Finding]:
     """The reader of the checklist. It has no options."""
-    return judge(gather(context.description, context.engine), context)
+    world = gather(context.description, context.engine)
+    return judge(world._replace(armings=change_window.armings(context)), context)
 
 
 def gather(description: Mapping[str, Any], engine: Engine) -> World:
@@ -131,29 +143,30 @@ def _kills(pid: int) -> Optional[int]:
 
 def judge(world: World, context: Context) -> List[Finding]:
     """One finding a service that is up; of one that is not, or not yet again, the services' own rule tells."""
-    host = _judge_host(world, context)
-    if "containers" in world.errors:
-        return [host, RULES["restart"].unread(world.errors["containers"], since=_since(context))]
-    found = []
     containers = health.by_service(world.containers)
+    windows = change_window.windows(context, containers, world.armings)
+    host = _judge_host(world, context, windows.since)
+    if "containers" in world.errors:
+        return [host, RULES["restart"].unread(world.errors["containers"], since=span(context.now - windows.since))]
+    found = []
     for name, service in context.description["services"].items():
         now = health.condition(containers.get(name))
         if now.kind in ("healthy", "running", "unhealthy", "paused"):
-            found.append(_judge_service(world, context, name, service["container"], now))
-            found += _judge_memory(world, name, service["container"], now, context)
+            found.append(_judge_service(world, context, name, service["container"], now, windows))
+            found += _judge_memory(world, name, service["container"], now, context, windows)
     if found and not any(finding.id == "memory-kill" for finding in found):
         found.append(RULES["memory-kill"].finding("none" if world.kills else "no-container"))
     return [host, *found]
 
 
-def _judge_host(world: World, context: Context) -> Finding:
+def _judge_host(world: World, context: Context, since: float) -> Finding:
     rule = RULES["host-restart"]
     if "host" in world.errors:
         return rule.unread(world.errors["host"])
     # On a host that is younger than the window nothing was there to be restarted.
     oldest = min((moment(container.get("Created")) or context.now for container in world.containers),
                  default=context.now)
-    begin = max(_begin(context), oldest)
+    begin = max(since, oldest)
     # Docker can be set to leave containers running while it is restarted itself.
     with_docker = any(0 <= (moment(container["State"].get("StartedAt")) or 0) - world.docker_started < _STARTING
                       for container in world.containers)
@@ -163,42 +176,40 @@ def _judge_host(world: World, context: Context) -> Finding:
                         docker=span(context.now - world.docker_started))
 
 
-def _begin(context: Context) -> float:
-    """From when on a start is one that nobody wanted: what a deploy starts, it starts before it arms the watch."""
-    return max(context.since, _armed(context))
-
-
-def _armed(context: Context) -> float:
-    """When the watch was armed last; 0 where it never was."""
-    armed = (context.release or {}).get("armed_at")
-    return armed if isinstance(armed, (int, float)) else 0.0
-
-
-def _since(context: Context) -> Text:
-    return span(context.now - _begin(context))
-
-
-def _judge_service(world: World, context: Context, name: str, container: str, now: health.Condition) -> Finding:
-    started = moment(now.started_at)
+def _judge_service(world: World, context: Context, name: str, container: str, now: health.Condition,
+                   windows: Windows) -> Finding:
+    """What a change starts, it starts before it arms the watch: a start after that is one that nobody wanted."""
+    started, begin = moment(now.started_at), windows.of(name)
     rule = RULES["restart"]
+    since = span(context.now - begin)
     if started is None:
-        return rule.unread("StartedAt: %s" % (now.started_at or "-"), name, since=_since(context))
-    before = _baseline(context, name)
-    values = {"since": _since(context), "started": span(context.now - started), "container": container,
-              "times": NOTHING}
-    if started <= _begin(context):
+        return rule.unread("StartedAt: %s" % (now.started_at or "-"), name, since=since)
+    values = {"since": since, "started": span(context.now - started), "container": container, "times": NOTHING}
+    if started <= begin:
         return rule.finding("steady", name, **values)
-    died = health.crashes(now, before)
+    before = change_window.baseline(context, name)
+    # Docker's number says how often since the container was made, so what it was before the window is not known.
+    earlier = before.restarts if before is not None and (moment(before.started_at) or 0.0) > begin else 0
+    died = health.crashes(now, before) + earlier
+    causes = (world.host_started, world.docker_started)
     if died:
-        return rule.finding("died", name, **dict(values, times=_times(died, before, now)))
-    if (any(0 <= started - cause < _STARTING for cause in (world.host_started, world.docker_started))
-            or 0 <= started - _armed(context) < _ARMING):
+        made = _made(world, now)
+        raced = died < health.CRASH_LOOP and any(made < cause <= started < cause + _RACE for cause in causes)
+        return rule.finding("raced" if raced else "died", name,
+                            **dict(values, times=_times(died, None if earlier else before, now)))
+    if (any(0 <= started - cause < _STARTING for cause in causes)
+            or any(-change_window.TAKES <= started - armed < _ARMING for armed in world.armings)):
         # That the host or Docker was restarted is told once.
         return rule.finding("steady", name, **values)
-    if before is None:
+    if before is None or started <= change_window.armed_at(context):
         # Whether it is the first start of a container that was wanted, nobody can tell.
         return rule.finding("steady" if _is_first_start(world, now) else "restarted", name, **values)
     return rule.finding("restarted" if before.container_id == now.container_id else "replaced", name, **values)
+
+
+def _made(world: World, now: health.Condition) -> float:
+    return next((moment(container.get("Created")) or 0.0 for container in world.containers
+                 if container["Id"] == now.container_id), 0.0)
 
 
 def _is_first_start(world: World, now: health.Condition) -> bool:
@@ -213,19 +224,10 @@ def _times(count: int, before: Optional[health.Condition], now: health.Condition
     return Text("(%d times since the container was made)" % count, "(컨테이너 생성 이후 %d번)" % count)
 
 
-def _baseline(context: Context, name: str) -> Optional[health.Condition]:
-    """The service when the watch was armed, or None where that is not known."""
-    baseline = (context.release or {}).get("baseline")
-    noted = baseline.get(name) if isinstance(baseline, Mapping) else None
-    if not isinstance(noted, Mapping) or not isinstance(noted.get("restarts"), int):
-        return None
-    return health.Condition("running", restarts=noted["restarts"], started_at=str(noted.get("started_at", "")),
-                            container_id=str(noted.get("id", "")))
-
-
-def _judge_memory(world: World, name: str, container: str, now: health.Condition, context: Context) -> List[Finding]:
+def _judge_memory(world: World, name: str, container: str, now: health.Condition, context: Context,
+                  windows: Windows) -> List[Finding]:
     started = moment(now.started_at) or 0.0
     kills = world.kills.get(now.container_id, 0)
-    case = "container" if now.out_of_memory and started > _begin(context) else "process" if kills else ""
+    case = "container" if now.out_of_memory and started > windows.of(name) else "process" if kills else ""
     values = {"container": container, "kills": kills, "started": span(context.now - started)}
     return [RULES["memory-kill"].finding(case, name, **values)] if case else []

@@ -17,13 +17,12 @@ from .checklist_context import Context
 from .container import SCRATCH_LABEL
 from .deploy_state import Good
 from .engine import Engine, EngineError
-from .findings import FAIL, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, table
+from .findings import DEPLOY, FAIL, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, table
 
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 _NUMBER = "com.docker.compose.container-number"
 _DIRECTORY, _ONEOFF = "com.docker.compose.project.working_dir", "com.docker.compose.oneoff"
 _KEY = re.compile(r"[A-Z][A-Z_]{1,40}\Z")
-_DEPLOY = Text("deploy again: ansible-playbook site.yml", "다시 배포하세요: ansible-playbook site.yml")
 _KEEP_OR_UNDO = Text("to keep the edit, put it into the inventory; then, either way: ansible-playbook site.yml",
                      "수정을 유지하려면 인벤토리에 반영하세요. 그다음(되돌릴 때도): ansible-playbook site.yml")
 _DOCKER = Text("is Docker running? sudo systemctl status docker",
@@ -39,7 +38,7 @@ FILE_RULES = table(
         "keys": Case(FAIL, Text("edited since the last deploy: {keys}", "마지막 배포 뒤에 수정됨: {keys}"),
                      _KEEP_OR_UNDO),
         "missing": Case(FAIL, Text("is gone: the next start of the stack fails",
-                                   "파일이 없음. 다음 스택 시작이 실패함"), _DEPLOY),
+                                   "파일이 없음. 다음 스택 시작이 실패함"), DEPLOY),
         "no-deploy": Case(UNKNOWN, Text("no deploy is on record on this host", "이 호스트에 배포 기록이 없음"),
                           Text("ansible-playbook site.yml", "ansible-playbook site.yml")),
     }, Text("read it as root: sudo coinpilot-ops check all", "root로 읽으세요: sudo coinpilot-ops check all")),
@@ -49,15 +48,15 @@ RULES = table(
     Rule("deployed-image", Text("running image", "실행 중인 이미지"),
          Text("every service runs the image that was deployed", "모든 서비스가 배포된 이미지로 실행됨"), {
         "release": Case(FAIL, Text("runs {image}, which no deploy put in force",
-                                   "배포한 적 없는 {image} 실행 중"), _DEPLOY),
+                                   "배포한 적 없는 {image} 실행 중"), DEPLOY),
         "rebuilt": Case(FAIL, Text("runs another build of {image} than the one that was deployed",
-                                   "배포된 것과 다른 빌드의 {image} 실행 중"), _DEPLOY),
+                                   "배포된 것과 다른 빌드의 {image} 실행 중"), DEPLOY),
         "moved": Case(WARN, Text("{image} now stands for another image: the next start changes what runs",
                                  "{image} 태그가 다른 이미지를 가리킴. 다음 시작 때 실행 내용이 바뀜"),
                       Text("deploy now, so that it is watched: ansible-playbook site.yml",
                            "지켜보는 가운데 지금 배포하세요: ansible-playbook site.yml")),
         "removed": Case(WARN, Text("{image} has been removed from this host: the container cannot be made again",
-                                   "{image}이(가) 이 호스트에서 삭제됨. 컨테이너를 다시 만들 수 없음"), _DEPLOY),
+                                   "{image}이(가) 이 호스트에서 삭제됨. 컨테이너를 다시 만들 수 없음"), DEPLOY),
     }, _DOCKER),
     Rule("container-name", Text("container name", "컨테이너 이름"),
          Text("every container has the name that commands use", "모든 컨테이너가 명령에서 쓰는 이름을 가짐"), {

@@ -16,24 +16,47 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 from . import deploy_state, files, health
 from .compose import Compose, ComposeError
 from .engine import Engine, EngineError
-from .findings import FAIL, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, table
+from .findings import DEPLOY, FAIL, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, table
 
 _HASH = "com.docker.compose.config-hash"
+
+# Reloading applies a changed file, and only while the unit is active.
+_APPLY = Text("apply the file: sudo systemctl reload-or-restart {unit}; or undo the edit by deploying again: "
+              "ansible-playbook site.yml",
+              "파일 적용: sudo systemctl reload-or-restart {unit}. 수정을 되돌리려면 다시 배포하세요: ansible-playbook "
+              "site.yml")
+_CLOSE = Text("anyone may reach it: deploy again at once: ansible-playbook site.yml; if stack_service_overrides in the "
+              "inventory asks for it, take it out there first",
+              "누구나 접속할 수 있습니다. 지금 바로 다시 배포하세요: ansible-playbook site.yml. 인벤토리의 "
+              "stack_service_overrides에 있다면 먼저 지우세요")
 
 RULES = table(
     Rule("service", Text("service", "서비스"), Text("running and healthy", "실행 중이며 healthy"), {
         "healthy": Case(PASS, Text("healthy", "정상(healthy)")),
         "unchecked": Case(WARN, Text("running, with no health check", "실행 중이지만 헬스체크가 없음"),
-                          Text("deploy again: the compose file has one for every service",
-                               "다시 배포하세요. compose 파일에는 모든 서비스의 헬스체크가 있습니다")),
+                          Text("deploy again: the compose file has one for every service: ansible-playbook site.yml",
+                               "다시 배포하세요. compose 파일에는 모든 서비스의 헬스체크가 있습니다: ansible-playbook "
+                               "site.yml")),
+        "missing": Case(FAIL, Text("{condition}", "{condition}"),
+                        Text("start it: sudo systemctl reload-or-restart {unit}; if it fails: sudo journalctl -u "
+                             "{unit} -n 50",
+                             "시작하세요: sudo systemctl reload-or-restart {unit}. 실패하면: sudo journalctl -u {unit} "
+                             "-n 50")),
+        # To Compose a container that runs is up: it leaves these two as they are.
+        "unhealthy": Case(FAIL, Text("{condition}", "{condition}"),
+                          Text("see why: docker logs --tail 100 {container}; then: docker restart {container}",
+                               "원인 확인: docker logs --tail 100 {container}. 그다음: docker restart {container}")),
+        "paused": Case(FAIL, Text("{condition}", "{condition}"),
+                       Text("let it go on: docker unpause {container}", "다시 진행: docker unpause {container}")),
         "down": Case(FAIL, Text("{condition}", "{condition}"),
-                     Text("see why: docker logs --tail 100 {container}; then: sudo systemctl reload {unit}",
-                          "원인 확인: docker logs --tail 100 {container}; 그다음: sudo systemctl reload {unit}")),
-    }, Text("is Docker running? sudo systemctl status docker", "Docker가 실행 중인가요? sudo systemctl status docker")),
+                     Text("see why: docker logs --tail 100 {container}; then: sudo systemctl reload-or-restart {unit}",
+                          "원인 확인: docker logs --tail 100 {container}. 그다음: sudo systemctl reload-or-restart "
+                          "{unit}")),
+    }, Text("start Docker: sudo systemctl start docker; if it fails: sudo journalctl -u docker -n 50",
+            "Docker를 시작하세요: sudo systemctl start docker. 실패하면: sudo journalctl -u docker -n 50")),
     Rule("image", Text("image", "이미지"), Text("{wanted}", "{wanted}"), {
         "as-described": Case(PASS, Text("{image}", "{image}")),
-        "other": Case(FAIL, Text("runs {image}", "{image} 실행 중"),
-                      Text("deploy again: ansible-playbook site.yml", "다시 배포하세요: ansible-playbook site.yml")),
+        "other": Case(FAIL, Text("runs {image}, not {wanted}", "{wanted}이(가) 아니라 {image} 실행 중"), DEPLOY),
     }),
     Rule(
         "configuration", Text("configuration", "설정"),
@@ -41,14 +64,10 @@ RULES = table(
         {
             "same": Case(PASS, Text("as in the file", "파일과 같음")),
             "differs": Case(FAIL, Text("the file has changed since the container was created",
-                                       "컨테이너가 만들어진 뒤 파일이 바뀌었음"),
-                            Text("apply the file: sudo systemctl reload {unit}; or undo the edit by deploying again",
-                                 "파일 적용: sudo systemctl reload {unit}; 수정을 되돌리려면 다시 배포하세요")),
+                                       "컨테이너가 만들어진 뒤 파일이 바뀌었음"), _APPLY),
             # That is told as an edit, and whether it is applied is a second question.
             "edited": Case(UNKNOWN, Text("not judged while an edit of the file is not applied",
-                                         "파일 수정이 적용되지 않은 동안은 판단하지 않음"),
-                           Text("apply the file: sudo systemctl reload {unit}; or undo the edit by deploying again",
-                                "파일 적용: sudo systemctl reload {unit}; 수정을 되돌리려면 다시 배포하세요")),
+                                         "파일 수정이 적용되지 않은 동안은 판단하지 않음"), _APPLY),
             # Every version of Compose may count another hash for the same configuration.
             "other-compose": Case(UNKNOWN, Text("made by Compose {made}, which counts otherwise than {now}",
                                                 "Compose {made}에서 만들어졌고, {now}과(와)는 해시 계산이 다름"),
@@ -59,15 +78,22 @@ RULES = table(
              "호스트에서: cd {directory} && docker compose --env-file .env -f {compose_file} config --quiet")),
     Rule("volume", Text("data volume", "데이터 볼륨"), Text("{wanted}", "{wanted}"), {
         "right": Case(PASS, Text("{volume}", "{volume}")),
-        "wrong": Case(FAIL, Text("{volume} is mounted at {mount}", "{mount}에 {volume}이(가) 연결됨"),
-                      Text("the data is not lost, it is in another volume: docker volume ls",
-                           "데이터가 사라진 것이 아니라 다른 볼륨에 있습니다: docker volume ls")),
+        "wrong": Case(FAIL, Text("{volume} is mounted at {mount}, not {wanted}",
+                                 "{mount}에 {wanted}이(가) 아니라 {volume}이(가) 연결됨"),
+                      Text("the data is not lost, it is in another volume (docker volume ls): never delete one; set "
+                           "stack_project in the inventory back to what it was (oci, if you never set it), and deploy: "
+                           "ansible-playbook site.yml",
+                           "데이터는 사라지지 않고 다른 볼륨에 있습니다(docker volume ls). 볼륨을 지우지 마세요. "
+                           "인벤토리의 stack_project를 원래 값(정한 적이 없으면 oci)으로 되돌리고 배포하세요: "
+                           "ansible-playbook site.yml")),
     }),
     Rule("port", Text("port", "포트"), Text("published on 127.0.0.1 alone", "127.0.0.1에만 열림"), {
         "loopback": Case(PASS, Text("{bindings}", "{bindings}")),
-        "public": Case(FAIL, Text("published on {bindings}", "{bindings}에 열려 있음"),
-                       Text("anyone may reach it: deploy again at once",
-                            "누구나 접속할 수 있습니다. 지금 바로 다시 배포하세요")),
+        "public": Case(FAIL, Text("published on {bindings}", "{bindings}에 열려 있음"), _CLOSE),
+        "host-network": Case(FAIL, Text("network_mode: host: every port that it opens is the host's",
+                                        "network_mode: host: 여는 포트가 모두 호스트의 포트가 됨"), _CLOSE),
+        "all-ports": Case(FAIL, Text("publishes all its ports on all addresses (docker run -P)",
+                                     "모든 포트를 모든 주소에 열고 있음(docker run -P)"), _CLOSE),
     }),
     Rule(
         "stranger", Text("container", "컨테이너"),
@@ -83,20 +109,22 @@ RULES = table(
         {
             "active": Case(PASS, Text("{state}", "{state}")),
             "not": Case(FAIL, Text("{state}", "{state}"),
-                        Text("sudo systemctl enable --now {subject}; if it fails: journalctl -u {subject} -n 50",
-                             "sudo systemctl enable --now {subject}; 실패하면: journalctl -u {subject} -n 50")),
-        }),
+                        Text("sudo systemctl enable --now {subject}; if it fails: sudo journalctl -u {subject} -n 50",
+                             "sudo systemctl enable --now {subject}. 실패하면: sudo journalctl -u {subject} -n 50")),
+        },
+        Text("ask systemd itself: systemctl status {subject} --no-pager",
+             "systemd에서 직접 확인하세요: systemctl status {subject} --no-pager")),
     Rule(
         "env-file", Text("secrets file", "시크릿 파일"),
         Text("mode 0600, a file of {owner}", "권한 0600, {owner} 소유"),
         {
             "closed": Case(PASS, Text("mode {mode}", "권한 {mode}")),
             "open": Case(FAIL, Text("mode {mode}: others may read it", "권한 {mode}: 다른 사용자가 읽을 수 있음"),
-                         Text("chmod 600 {subject}", "chmod 600 {subject}")),
+                         Text("sudo chmod 600 {subject}", "sudo chmod 600 {subject}")),
             "foreign": Case(FAIL, Text("a file of {actual}", "{actual} 소유"),
                             Text("sudo chown {owner} {subject}", "sudo chown {owner} {subject}")),
         },
-        Text("deploy: ansible-playbook site.yml", "배포하세요: ansible-playbook site.yml")),
+        DEPLOY),
 )
 
 
@@ -178,7 +206,7 @@ def judge(world: Mapping[str, Any], description: Mapping[str, Any]) -> List[Find
 def _judge_service(name: str, service: Mapping[str, Any], container: Optional[Mapping[str, Any]],
                    world: Mapping[str, Any], description: Mapping[str, Any]) -> List[Finding]:
     now = health.condition(container)
-    case = {"healthy": "healthy", "running": "unchecked"}.get(now.kind, "down")
+    case = "unchecked" if now.kind == "running" else now.kind if now.kind in RULES["service"].cases else "down"
     found = [RULES["service"].finding(case, name, condition=now, container=service["container"],
                                       unit=description["unit"])]
     if container is None:
@@ -208,7 +236,12 @@ def _judge_service(name: str, service: Mapping[str, Any], container: Optional[Ma
 
 
 def _judge_ports(name: str, container: Mapping[str, Any]) -> List[Finding]:
-    wanted = container["HostConfig"].get("PortBindings") or {}
+    settings = container["HostConfig"]
+    if settings.get("NetworkMode") == "host":
+        return [RULES["port"].finding("host-network", name)]
+    if settings.get("PublishAllPorts"):
+        return [RULES["port"].finding("all-ports", name)]
+    wanted = settings.get("PortBindings") or {}
     bindings = ["%s:%s" % (bind["HostIp"] or "0.0.0.0", bind["HostPort"]) for binds in wanted.values()
                 for bind in binds or ()]
     if not bindings:

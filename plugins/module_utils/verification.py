@@ -15,13 +15,14 @@ from . import findings, preflight_policy
 from .findings import FAIL, PASS, UNKNOWN, WARN, WORST_FIRST, Case, Finding, Rule, Text, table
 from .watch import CHECKPOINTS
 
-_AGAIN = Text("ssh to it, and run this again", "ssh로 접속되는지 확인한 뒤 다시 실행하세요")
+_AGAIN = Text("does it answer? ansible {subject} -m ping; then run this again",
+              "응답하는지 확인하고(ansible {subject} -m ping) 다시 실행하세요")
 
 RULES = table(
     Rule("reached", Text("host", "호스트"), Text("it answers, and was looked at", "응답하며, 점검이 끝까지 실행됨"), {
         "unreachable": Case(UNKNOWN, Text("could not be reached: {error}", "접속할 수 없습니다: {error}"),
-                            Text("is the VM running, and its address right? Then: ssh to {subject}",
-                                 "VM이 켜져 있고 주소가 맞는지 확인한 뒤 {subject}에 ssh로 접속해 보세요")),
+                            Text("is the VM running, its address right? Try: ansible {subject} -m ping",
+                                 "VM과 인벤토리의 주소를 확인하세요. 접속 시험: ansible {subject} -m ping")),
         "stopped": Case(UNKNOWN, Text("the check stopped: {error}", "점검이 중단되었습니다: {error}"),
                         Text("mend what it says and run this again", "위 내용을 해결한 뒤 다시 실행하세요")),
         "nothing": Case(UNKNOWN, Text("nothing came back from it", "결과를 받지 못했습니다"), _AGAIN),
@@ -53,15 +54,17 @@ TITLES = {
     "oci": Text("OCI's own rules", "OCI 보안 규칙·예산"),
 }
 
+# Lines of one item: more than that is no screen.
+_MOST_LINES = 5
 _REPORT = {
     "checkpoint": Text("checkpoint {name}", "체크포인트 {name}"),
+    "expected": findings.EXPECTED,
     "do": Text("do", "조치"),
-    "advice": Text("then", "추가"),
+    "advice": Text("then", "추가 조치"),
     "since": Text("since {when}", "{when} 이후"),
     "worse": Text("worse", "나빠짐"),
     "better": Text("better", "나아짐"),
-    "host": Text("host", "호스트"),
-    "worst": Text("worst", "가장 나쁜 항목"),
+    "more": Text("and {count} more: they are on the page", "외 {count}건은 페이지에 있습니다"),
     "nobody": Text("no host was verified: does the inventory or --limit name one?",
                    "점검한 호스트가 없습니다. 인벤토리나 --limit를 확인하세요"),
 }
@@ -77,7 +80,7 @@ def summarize(hosts: Mapping[str, Mapping[str, Any]], now: float, checkpoint: st
     # Of one host its items count, of many the hosts.
     counts = shown[0]["counts"] if len(shown) == 1 else _counts(host["status"] for host in shown)
     return _with_verdict({
-        "status": _worst(host["status"] for host in shown), "at": now, "checkpoint": checkpoint,
+        "status": findings.worst_of(host["status"] for host in shown), "at": now, "checkpoint": checkpoint,
         "passed": bool(shown) and all(host["status"] in (PASS, WARN) for host in shown),
         "counts": counts, "hosts": shown})
 
@@ -87,7 +90,7 @@ def _host(name: str, given: Mapping[str, Any], now: float) -> Dict[str, Any]:
     checklist = _mapping(given.get("checklist"))
     history = entries(checklist.get("history"))
     return _with_verdict({
-        "name": name, "status": _worst(item["status"] for item in items), "items": items,
+        "name": name, "status": findings.worst_of(item["status"] for item in items), "items": items,
         "counts": _counts(item["status"] for item in items),
         "compared": compare({item["id"]: item["status"] for item in items}, history, now),
         "watch": due(checklist.get("armed"), history, now), "history": history})
@@ -109,6 +112,10 @@ def _items(name: str, given: Mapping[str, Any]) -> List[Dict[str, Any]]:
     if away is not None:
         return [_item("reached", [RULES["reached"].finding("unreachable", name, error=_said(away.get("msg")))])]
     machine = asked.pop("identity", None)
+    if machine is not None and machine.get("failed") and "identity" not in machine:
+        # The module itself broke, and says nothing of the machine.
+        error = _said(machine.get("module_stderr") or machine.get("msg"))
+        return [_item("reached", [RULES["reached"].finding("stopped", name, error=error)])]
     known = [] if machine is None else [_item("identity", [_judge_identity(name, machine)])]
     if machine is not None and machine.get("failed"):
         # Nothing was looked at: it is another machine.
@@ -208,11 +215,6 @@ def _said(message: Any) -> str:
     return (lines[-1] if lines else "-").replace("Task failed: ", "")[:500]
 
 
-def _worst(statuses: Iterable[str]) -> str:
-    seen = set(statuses)
-    return next((status for status in WORST_FIRST if status in seen), UNKNOWN)
-
-
 def _counts(statuses: Iterable[str]) -> Dict[str, int]:
     listed = list(statuses)
     return {status: listed.count(status) for status in WORST_FIRST if status in listed}
@@ -227,7 +229,7 @@ def entries(history: Any) -> List[Dict[str, Any]]:
         try:
             items = {str(name): _status(status) for name, status in entry["items"].items()}
             found.append({"at": _moment(entry["at"]), "checkpoint": str(entry["checkpoint"]), "items": items,
-                          "status": _worst(items.values()), "armed_at": entry.get("armed_at"),
+                          "status": findings.worst_of(items.values()), "armed_at": entry.get("armed_at"),
                           "late_seconds": float(entry.get("late_seconds") or 0)})
         except (AttributeError, KeyError, TypeError, ValueError):
             # The module that read the history has said so already.
@@ -292,7 +294,7 @@ def timeline(host: Mapping[str, Any], now: float, days: int) -> Tuple[List[datet
         date = day(run["at"])
         for name, status in run["items"].items():
             for row in (rows[""], rows.setdefault(name, {})):
-                row[date] = _worst([status, row.get(date, status)])
+                row[date] = findings.worst_of([status, row.get(date, status)])
     return shown, {name: {date: status for date, status in row.items() if date in set(shown)}
                    for name, row in rows.items()}
 
@@ -306,11 +308,15 @@ def day(moment: float) -> datetime.date:
 def problems(summary: Mapping[str, Any]) -> List[Tuple[Mapping[str, Any], Mapping[str, Any], Finding]]:
     """What to do first: host, item and finding; failures, then what could not be told, then warnings; the gravest
     of each first."""
-    found = [(host, item, findings.from_dict(finding)) for host in summary["hosts"] for item in host["items"]
-             for finding in item["findings"] if finding["status"] != PASS]
+    found = [(host, item, finding) for host in summary["hosts"] for item in host["items"] for finding in wrong(item)]
     grave = (findings.CRITICAL, findings.HIGH, findings.MEDIUM, findings.LOW)
     return sorted(found, key=lambda entry: (
         WORST_FIRST.index(entry[2].status), grave.index(entry[2].severity) if entry[2].severity in grave else 1))
+
+
+def wrong(item: Mapping[str, Any], lang: str = "en") -> List[Finding]:
+    """What is not well in an item of a summary, worst first; what is said of several subjects, once."""
+    return findings.alike((findings.from_dict(finding) for finding in item["findings"]), lang)
 
 
 def when(moment: float) -> str:
@@ -331,6 +337,8 @@ def render_table(summary: Mapping[str, Any], lang: str) -> str:
             lines += ["", "%s  %s" % (host["name"], host["verdict"][lang])]
         if len(summary["hosts"]) == 1 or host["status"] != PASS:
             lines += _item_lines(host, lang)
+    if summary["status"] != PASS and summary["hosts"]:
+        lines.append(findings.TERMINAL.get(lang))
     return "\n".join(lines) + "\n"
 
 
@@ -347,17 +355,24 @@ def _host_lines(hosts: Sequence[Mapping[str, Any]], lang: str) -> List[str]:
 def _item_lines(host: Mapping[str, Any], lang: str) -> List[str]:
     passed = [item["id"] for item in host["items"] if item["status"] == PASS]
     word = max(findings.width(words.get(lang)) for words in findings.STATUS_WORDS.values())
-    label = max(findings.width(_REPORT[name].get(lang)) for name in ("do", "advice"))
+    label = max(findings.width(_REPORT[name].get(lang)) for name in ("expected", "do", "advice"))
     indent, lines = " " * (word + 2), []
     for item in host["items"]:
         if item["status"] == PASS:
             continue
         lines.append("%s  %s (%s)" % (findings.pad(findings.STATUS_WORDS[item["status"]].get(lang), word),
                                       item["title"][lang], item["id"]))
-        for finding in (findings.from_dict(finding) for finding in item["findings"] if finding["status"] != PASS):
-            lines.append(indent + " ".join(part for part in (finding.subject, finding.seen.get(lang)) if part))
+        found = wrong(item, lang)
+        for finding, expected in findings.with_standards(found[:_MOST_LINES], lang):
+            subject = finding.label(Text(**item["title"]), lang)
+            lines.append(indent + (subject + ": " if subject else "") + finding.seen.get(lang))
+            lines += _labelled(indent, label, "expected", expected, lang)
             lines += _labelled(indent, label, "do", finding.fix.get(lang), lang)
-        lines += _labelled(indent, label, "advice", item["advice"][lang], lang)
+        if len(found) > _MOST_LINES:
+            lines.append(indent + _REPORT["more"].fill(count=len(found) - _MOST_LINES).get(lang))
+        # It is for what is wrong, not for what could not be told.
+        if item["status"] != UNKNOWN:
+            lines += _labelled(indent, label, "advice", item["advice"][lang], lang)
     if passed:
         lines.append("%s  %d: %s" % (findings.pad(findings.STATUS_WORDS[PASS].get(lang), word), len(passed),
                                      ", ".join(passed)))

@@ -12,14 +12,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
+import tempfile
 import time
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from . import dotenv, files, health
 from .compose import release_key
 from .engine import Engine, EngineError
-from .findings import FAIL, PASS, UNKNOWN, WARN, WORST_FIRST, Case, Finding, Rule, Text, sort, table, worst
+from .findings import FAIL, PASS, UNKNOWN, WARN, WORST_FIRST, Case, Finding, Rule, Text, sort, table, worst, worst_of
+from .moments import span
 
 HOUR, DAY = 3600.0, 86400.0
 # Seconds after the arming. The first leaves what a deploy does beside the containers (cron, the workflows) time to end.
@@ -27,7 +30,11 @@ CHECKPOINTS = {"t0": 180.0, "t1h": HOUR, "t6h": 6 * HOUR, "t12h": 12 * HOUR, "t2
 DAILY = "daily"
 # A checkpoint that runs so much after its time is called late.
 LATE = 600.0
-LINES_KEPT, DAYS_KEPT, PROBLEMS_KEPT = 400, 90, 20
+LINES_KEPT, PROBLEMS_KEPT = 400, 20
+# More than the runs of one turn add to the history.
+_ROOM = 1 << 20
+# A clock is set back by less than that without anybody noticing.
+_AHEAD = 60.0
 # Changes closer together than that, of which none was looked at yet, are one: the workflows follow the containers.
 ONE_CHANGE = 900.0
 
@@ -65,6 +72,12 @@ RULES = table(
                                       "{path}이(가) 손상되어 비교할 기준이 없음"),
                         Text("begin again from now: sudo coinpilot-ops watch arm --reason 'begun again'",
                              "지금부터 다시 시작하세요: sudo coinpilot-ops watch arm --reason '다시 시작'")),
+        "ahead": Case(WARN, Text("{path} says that it begins in {span}: no checkpoint runs until then",
+                                 "{path}의 시작 시각이 {span} 뒤: 그때까지 체크포인트가 실행되지 않음"),
+                      Text("is the clock right? timedatectl; then begin again from now: "
+                           "sudo coinpilot-ops watch arm --reason 'begun again'",
+                           "시계를 확인한 뒤(timedatectl) 지금부터 다시 시작하세요: "
+                           "sudo coinpilot-ops watch arm --reason '다시 시작'")),
         "not-armed": Case(WARN, Text("not armed: {error}", "시작하지 못함: {error}"),
                           Text("mend that; then: sudo coinpilot-ops watch arm --reason 'what was changed'",
                                "원인을 고친 뒤 실행하세요: sudo coinpilot-ops watch arm --reason '변경 내용'")),
@@ -107,28 +120,32 @@ def deployed(release: str, restarted: Sequence[str], services: int) -> Text:
     return _DEPLOYED.fill(release=release, services=names)
 
 
-def arm(description: Description, reason: Text, engine: Engine, now: Optional[float] = None) -> Armed:
-    """Begins the 24 hours anew. Raises OSError or EngineError."""
+def arm(description: Description, reason: Text, engine: Engine, now: Optional[float] = None, anew: bool = False
+        ) -> Armed:
+    """Begins the 24 hours anew, and with `anew`, as a person wishes it, the daily check's day as well: see
+    `change_window`. Raises OSError or EngineError."""
     now = time.time() if now is None else now
     containers = health.by_service(engine.containers(description["project"]))
     conditions = {name: health.condition(containers.get(name)) for name in description["services"]}
     with locked(description):
-        before, _found = load_armed(description)
-        entries, _found = history(description, DAYS_KEPT, now)
+        before, _found = load_armed(description, now)
+        entries, _found = history(description)
         if before and now - before["armed_at"] < ONE_CHANGE and not _runs(before, entries):
             reason = _joined(before["reason"], reason)
         made = {"release": _release(description), "armed_at": int(now), "reason": reason._asdict(),
                 "baseline": _baseline(conditions)}
+        if anew or "anew" in (before or {}):
+            made["anew"] = int(now) if anew else (before or {})["anew"]
         if not os.path.exists(pending_path(description)):
             files.write(files.File(pending_path(description), "{}\n", 0o600))
         files.write(files.File(armed_path(description), _dumped(made), 0o600))
     return made
 
 
-def begin(description: Description, reason: Text, engine: Engine) -> Finding:
+def begin(description: Description, reason: Text, engine: Engine, anew: bool = False) -> Finding:
     """The same for what is done already, and which no watch that cannot begin makes undone."""
     try:
-        made = arm(description, reason, engine)
+        made = arm(description, reason, engine, anew=anew)
     except (EngineError, OSError) as problem:
         return RULES["watch-armed"].finding("not-armed", error=problem)
     return RULES["watch-armed"].finding("armed", reason=Text(**made["reason"]))
@@ -145,9 +162,10 @@ def armed(description: Description) -> Optional[Armed]:
     return load_armed(description)[0]
 
 
-def load_armed(description: Description) -> Tuple[Optional[Armed], List[Finding]]:
+def load_armed(description: Description, now: Optional[float] = None) -> Tuple[Optional[Armed], List[Finding]]:
     """The same, with what is wrong with the file."""
     path = armed_path(description)
+    now = time.time() if now is None else now
     try:
         text = files.read_text(path)
     except OSError as problem:
@@ -155,9 +173,12 @@ def load_armed(description: Description) -> Tuple[Optional[Armed], List[Finding]
     if text is None:
         return None, []
     try:
-        return _checked_armed(json.loads(text)), []
+        made = _checked_armed(json.loads(text))
     except (ValueError, RecursionError):
         return None, [RULES["watch-armed"].finding("damaged", path=path)]
+    if made["armed_at"] > now + _AHEAD:
+        return made, [RULES["watch-armed"].finding("ahead", path=path, span=span(made["armed_at"] - now))]
+    return made, []
 
 
 def _checked_armed(value: Any) -> Armed:
@@ -236,12 +257,13 @@ def entry(checkpoint: str, found: Sequence[Finding], items: Mapping[str, str], a
 
 
 def _verdict(items: Mapping[str, str], found: Iterable[Finding]) -> str:
-    return next((status for status in WORST_FIRST if status in items.values()), worst(found))
+    return worst_of(items.values()) if items else worst(found)
 
 
-def history(description: Description, days: float = 30, now: Optional[float] = None
+def history(description: Description, days: float = math.inf, now: Optional[float] = None
             ) -> Tuple[List[Entry], List[Finding]]:
-    """The runs of the last so many days, oldest first, and what is wrong with their file. Changes nothing."""
+    """The runs that are kept, or those of the last so many days, oldest first, and what is wrong with their file:
+    UNKNOWN where it cannot be read. Changes nothing."""
     path = history_path(description)
     try:
         good, bad = _read(path)
@@ -263,15 +285,25 @@ def record(description: Description, *new: Entry) -> List[Finding]:
                                                directory=description["state_directory"])]
 
 
+def prove_writable(description: Description) -> List[Finding]:
+    """That a run can be recorded, before it is made. For who holds the lock. Raises OSError."""
+    with tempfile.TemporaryFile(dir=directory(description)) as room:
+        path = history_path(description)
+        room.write(b" " * ((os.path.getsize(path) if os.path.exists(path) else 0) + _ROOM))
+        room.flush()
+        os.fsync(room.fileno())
+    return append(description)
+
+
 def append(description: Description, *new: Entry) -> List[Finding]:
-    """The same, for who holds the lock. Raises OSError."""
+    """The same as `record`, for who holds the lock. Raises OSError."""
     path = history_path(description)
     good, bad = _read(path)
     if bad:
         # First: a line that is nowhere is worse than one that is in two places.
         _append_text(path + ".damaged", "".join(text + "\n" for _number, text in bad))
-    newest = max([run["at"] for run in new], default=0)
-    kept = [run for run in [*good, *new] if run["at"] >= newest - DAYS_KEPT * DAY][-LINES_KEPT:]
+    # By their number, not by their age: a clock that was ahead once would make all of them old.
+    kept = [*good, *new][-LINES_KEPT:]
     files.remove_leftovers(path)
     files.write(files.File(path, "".join(json.dumps(run, ensure_ascii=False) + "\n" for run in kept), 0o600))
     return [RULES["watch-history"].finding("set-aside", path=path + ".damaged", lines=_numbers(bad))] if bad else []

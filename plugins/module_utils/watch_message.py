@@ -9,12 +9,12 @@ import re
 from typing import Any, Dict, List, Mapping, Sequence
 
 from . import watch
-from .findings import FAIL, PASS, STATUS_WORDS, UNKNOWN, WARN, Text
+from .findings import FAIL, PASS, STATUS_WORDS, UNKNOWN, WARN, Finding, Text
 from .moments import span
 from .watch import Description, Entry
 
 # Discord takes 4096 characters of a description, and 6000 of a message.
-_LINES, _LONGEST = 5, 170
+_LINES, _LONGEST, _DESCRIPTION = 5, 170, 4000
 _MARKS = {PASS: "✅", WARN: "🟠", FAIL: "🔴", UNKNOWN: "❔"}
 _COLOURS = {PASS: 0x2ECC71, WARN: 0xE67E22, FAIL: 0xE74C3C, UNKNOWN: 0x95A5A6}
 # What Discord would take for marks of its own.
@@ -29,6 +29,7 @@ _DO = Text("do: ", "조치: ")
 _NEXT = "다음 점검 (next): %s <t:%d:f>"
 _ARMED = "시작 (armed): <t:%d:f>"
 _TITLE = "%s %s %s 점검 (check): %s (%s)"
+_TROUBLE = "%s %s 24시간 감시를 이어 갈 수 없음 (the 24-hour watch cannot go on)"
 _END = "%s 24시간 감시 종료 (the 24-hour watch is over): %s (%s)"
 
 
@@ -58,6 +59,17 @@ def message(entry: Entry, entries: Sequence[Entry], description: Description) ->
     embeds = [_embed(entry, armed, entries, description)]
     if entry["checkpoint"] == "t24h":
         embeds.append(_end(entry, entries))
+    return _call(embeds, description)
+
+
+def trouble(found: Sequence[Finding], description: Description) -> Dict[str, Any]:
+    """The body of the call that says what keeps the watch from going on."""
+    lines = [line for lang in ("ko", "en") for finding in found for line in _problem(finding.as_dict(), lang)]
+    return _call([{"title": _TROUBLE % (_MARKS[FAIL], description["title"]), "description": _fitting(lines, []),
+                   "color": _COLOURS[FAIL], "footer": {"text": platform.node()}}], description)
+
+
+def _call(embeds: List[Dict[str, Any]], description: Description) -> Dict[str, Any]:
     return {"username": description["title"], "embeds": embeds, "allowed_mentions": {"parse": []}}
 
 
@@ -70,7 +82,7 @@ def _embed(entry: Entry, armed: Any, entries: Sequence[Entry], description: Desc
     foot = ["", _NEXT % (label(left[0].checkpoint), left[0].at)] if left else []
     word = STATUS_WORDS[verdict]
     return {"title": _TITLE % (_MARKS[verdict], description["title"], label(entry["checkpoint"]), word.ko, word.en),
-            "description": "\n".join(head + body + foot), "color": _COLOURS[verdict],
+            "description": _fitting(head + body, foot), "color": _COLOURS[verdict],
             "footer": {"text": platform.node()}}
 
 
@@ -82,12 +94,22 @@ def _body(entry: Entry, lang: str) -> List[str]:
     if not wrong:
         lines.append(_NOTHING_WRONG.fill(count=len(entry["items"])).get(lang))
     for problem in wrong[:_LINES]:
-        lines.append("%s **%s**" % (_MARKS[problem["status"]], _cut(_line(problem, lang))))
-        if problem["fix"][lang]:
-            lines.append(_DO.get(lang) + _cut(problem["fix"][lang]))
+        lines += _problem(problem, lang)
     if len(wrong) > _LINES:
         lines.append(_MORE.fill(count=len(wrong) - _LINES, checkpoint=entry["checkpoint"]).get(lang))
     return lines
+
+
+def _problem(problem: Mapping[str, Any], lang: str) -> List[str]:
+    shown = ["%s **%s**" % (_MARKS[problem["status"]], _cut(_line(problem, lang)))]
+    return [*shown, _DO.get(lang) + _cut(problem["fix"][lang])] if problem["fix"][lang] else shown
+
+
+def _fitting(lines: Sequence[str], foot: Sequence[str]) -> str:
+    """The lines that Discord takes, and the foot."""
+    text, end = "\n".join(lines), "".join("\n" + line for line in foot)
+    room = _DESCRIPTION - len(end)
+    return (text if len(text) <= room else text[:room - 1].rpartition("\n")[0] + "\n…") + end
 
 
 def _end(entry: Entry, entries: Sequence[Entry]) -> Dict[str, Any]:

@@ -83,8 +83,8 @@ class World(NamedTuple):
 
 
 def gather(description: Description, now: float) -> World:
-    armed, problems = watch.load_armed(description)
-    entries, unread = watch.history(description, watch.DAYS_KEPT, now)
+    armed, problems = watch.load_armed(description, now)
+    entries, unread = watch.history(description)
     backups = {}
     for target in description["backup"]["targets"]:
         backups[target], damaged = backup_state.load(description["state_directory"], target)

@@ -85,7 +85,7 @@ recorded:
 identity:
   description: What tells this machine from another.
   type: dict
-  returned: success
+  returned: always
   contains:
     machine_id: {description: The content of C(/etc/machine-id)., type: str, returned: success}
     hostname: {description: Its name., type: str, returned: success}
@@ -128,11 +128,11 @@ def main() -> None:
     if wanted["purpose"] == "first_contact":
         finding = identity.judge_first_contact(machine, *recorded, replace=wanted["replace"])
     message = finding.line(wanted["language"])
+    seen = {key: value for key, value in machine.items() if key != "errors"}
     if finding.status != findings.PASS:
-        module.fail_json(msg=message)
-    module.exit_json(changed=False, msg=message, recorded=known.status == findings.PASS,
-                     client=(os.environ.get("SSH_CONNECTION", "").split() or [""])[0].partition("%")[0],
-                     identity={key: value for key, value in machine.items() if key != "errors"})
+        module.fail_json(msg=message, identity=seen)
+    module.exit_json(changed=False, msg=message, recorded=known.status == findings.PASS, identity=seen,
+                     client=(os.environ.get("SSH_CONNECTION", "").split() or [""])[0].partition("%")[0])
 
 
 if __name__ == "__main__":

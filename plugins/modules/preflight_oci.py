@@ -135,9 +135,9 @@ report:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.coinpilot.ops.plugins.module_utils import (
     findings,
-    preflight,
     preflight_oci_run,
     preflight_policy,
+    preflight_rules,
 )
 
 
@@ -169,7 +169,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     policy = preflight_policy.checked(module.params["description"].get("security", preflight_policy.NONE),
-                                      preflight.RULES, preflight_policy.VARIABLE)[0]
+                                      preflight_rules.RULES, preflight_policy.VARIABLE)[0]
     wish = preflight_oci_run.Wish(**{name: module.params[name] for name in preflight_oci_run.Wish._fields})
     found = preflight_oci_run.run(wish, policy, record=not module.check_mode)
     module.exit_json(changed=False, **findings.result(found, module.params["language"]))

@@ -110,9 +110,9 @@ import ipaddress
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.coinpilot.ops.plugins.module_utils import (
     findings,
-    preflight,
     preflight_outside,
     preflight_policy,
+    preflight_rules,
 )
 
 
@@ -137,8 +137,8 @@ def main() -> None:
                 ipaddress.ip_network(network)
     except ValueError as problem:
         module.fail_json(msg="source and allowed_sources must be addresses and networks: %s" % problem)
-    policy = preflight_policy.checked(given["description"].get("security", preflight_policy.NONE), preflight.RULES,
-                                      preflight_policy.VARIABLE)[0]
+    policy = preflight_policy.checked(given["description"].get("security", preflight_policy.NONE),
+                                      preflight_rules.RULES, preflight_policy.VARIABLE)[0]
     wanted = preflight_outside.ports(given["description"], policy, given["ssh_port"])
     world = preflight_outside.probe(given["host"], given["addresses"], wanted, given["timeout"])
     found = preflight_outside.judge(world, policy, wanted, given["ssh_port"], given["source"], given["allowed_sources"])

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.coinpilot.ops.plugins.module_utils import activity, backup_redis, container, findings, health
+from ansible_collections.coinpilot.ops.plugins.module_utils import (
+    activity,
+    backup_redis,
+    container,
+    findings,
+    health,
+    log_files,
+)
 from ansible_collections.coinpilot.ops.plugins.module_utils.activity import Reading
 from ansible_collections.coinpilot.ops.plugins.module_utils.checklist_context import Context
 from ansible_collections.coinpilot.ops.plugins.module_utils.engine import Engine, EngineError
@@ -146,6 +155,10 @@ class Log(Engine):
         return "".join(line + "\n" for line in self.lines[-lines:])
 
 
+def shown(path: str = "", identity: str = "bot", driver: str = "json-file") -> dict[str, Any]:
+    return {"Id": identity, "LogPath": path, "HostConfig": {"LogConfig": {"Type": driver}}}
+
+
 def line(second: int, text: str) -> str:
     return f"1970-01-01T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z {text}"
 
@@ -155,25 +168,75 @@ def line(second: int, text: str) -> str:
     ([line(5, "idle")], Reading(oldest=5.0), [1000]),
     ([], Reading(), [1000]),
     (["no moment"], Reading(), [1000]),
+    # What str.splitlines cuts at is no end of a line.
+    ([line(5, "idle"), line(7, "a\u2028b\x85 sent")], Reading(7.0), [1000]),
     ([line(5, "sent"), *(line(9 + n // 10, "idle") for n in range(20000))], Reading(5.0), [1000, 10000, 100000]),
     ([line(1 + n // 10, "idle") for n in range(120000)], Reading(oldest=2001.0), [1000, 10000, 100000]),
 ])
-def test_the_newest_line_of_a_log(lines: list[str], expected: Reading, asked: list[int]) -> None:
+def test_the_newest_line_of_a_log_in_no_file(lines: list[str], expected: Reading, asked: list[int]) -> None:
     log = Log(lines)
-    assert activity._read_log(log, "bot", {"report": "sent", "never": "^$"})["report"] == expected
+    assert activity._read_log(log, shown(), {"report": "sent", "never": "^$"})["report"] == expected
     assert log.asked == asked
 
 
 def test_no_more_of_a_log_is_read_than_needed() -> None:
     log = Log([line(5, "idle")] * 20000 + [line(9, "sent"), line(9, "ingested")])
-    assert set(activity._read_log(log, "bot", {"report": "^sent$", "rss": "ingested"}).values()) == {Reading(9.0)}
+    assert set(activity._read_log(log, shown(), {"report": "^sent$", "rss": "ingested"}).values()) == {Reading(9.0)}
     assert log.asked == [1000]
 
 
 def test_a_log_that_cannot_be_read_is_unknown() -> None:
-    asked = activity.Asked(DESCRIPTION, Log([]), {"collector": health.Condition("healthy", container_id="none")},
-                           {"report": ENTRIES["report"]})
+    asked = activity.Asked(DESCRIPTION, Log([]), {"collector": shown(identity="none")}, {"report": ENTRIES["report"]})
     assert "does not support reading" in activity._ask("log", asked)["report"].error
+
+
+def written(lines: list[str]) -> bytes:
+    """As Docker keeps it."""
+    entries = []
+    for each in lines:
+        at, _space, text = each.partition(" ")
+        entries.append(json.dumps({"log": text + "\n", "stream": "stdout", "time": at}, ensure_ascii=False,
+                                  separators=(",", ":")))
+    return "".join(entry + "\n" for entry in entries).encode()
+
+
+@pytest.mark.parametrize(("older", "newer", "expected"), [
+    ([], [line(5, "sent"), line(9, "sent again"), line(12, "idle")], Reading(9.0)),
+    ([line(3, "sent")], [line(5, "idle")], Reading(3.0)),
+    ([line(3, "sent"), line(4, "sent")], [], Reading(4.0)),
+    ([line(3, "idle")], [line(5, "idle")], Reading(oldest=3.0)),
+    ([], [line(3, '"quoted" <sent>'), line(4, "a\u2028b\x85 sent")], Reading(4.0)),
+    ([], [], Reading()),
+    # More of a day than Docker's answer held.
+    ([line(5, "sent")], [line(9 + n // 10, "idle") for n in range(120_000)], Reading(5.0)),
+])
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_newest_line_of_a_file(tmp_path: Path, older: list[str], newer: list[str], expected: Reading,
+                                   packed: bool) -> None:
+    path = tmp_path / "bot-json.log"
+    path.write_bytes(written(newer) + b'{"log":"sent, and being writ')
+    rotated = tmp_path / ("bot-json.log.1.gz" if packed else "bot-json.log.1")
+    rotated.write_bytes(gzip.compress(written(older)) if packed else written(older))
+    log = Log([])
+    found = activity._read_log(log, shown(str(path)), {"report": "sent", "never": "^$"})
+    assert found["report"] == expected and log.asked == []
+
+
+def test_more_of_a_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activity, "_BYTES", 5000)
+    monkeypatch.setattr(log_files, "BLOCK", 1000)
+    path = tmp_path / "bot-json.log"
+    path.write_bytes(written([line(1, "sent"), *(line(n, "idle") for n in range(2, 1000))]))
+    found = activity._read_log(Log([]), shown(str(path)), {"report": "sent"})["report"]
+    assert found.newest is None and found.oldest > 900
+
+
+@pytest.mark.parametrize(("driver", "name"), [("local", "bot-json.log"), ("json-file", "gone.log")])
+def test_where_there_is_no_file_the_engine_is_asked(tmp_path: Path, driver: str, name: str) -> None:
+    (tmp_path / "bot-json.log").write_bytes(b"")
+    log = Log([line(5, "sent")])
+    found = activity._read_log(log, shown(str(tmp_path / name), driver=driver), {"report": "sent"})
+    assert found["report"] == Reading(5.0)
 
 
 # What a person can write ---------------------------------------------------------------------------------------------

@@ -241,6 +241,43 @@ def test_one_of_the_scripts_of_before(host: Host) -> None:
     assert [entry[0] for entry in host.bad(bytes=0)] == ["backup-newest"]
 
 
+@pytest.mark.parametrize("checkpoint", ["daily", "t24h"])
+def test_a_backup_dated_ahead_is_none(host: Host, checkpoint: str) -> None:
+    """It was taken while the clock was a month ahead; the nights since then are looked at as ever."""
+    host.rehearse(at(2026, 11, 22, 4, 35))
+    host.add(NOW + 30 * DAY)
+    ahead = ("backup-date", "WARN", "dated 30 days ahead of this host's clock")
+    armed = NOW - DAY
+    assert host.bad(checkpoint, armed) == [
+        ("backup-newest", "FAIL", "there is no good one, and one was due at 2026-11-23 03:15"), ahead]
+    newest = host.add_nights(7)
+    assert host.bad(checkpoint, armed) == [ahead]
+    flip(newest)
+    assert [entry[:2] for entry in host.bad(checkpoint, armed)] == [
+        ("backup-newest", "FAIL"), ahead[:2], ("backup-file", "FAIL")]
+
+
+def test_two_clocks_that_differ_a_little(host: Host) -> None:
+    host.add_nights(7)
+    host.add(NOW + 119)
+    host.rehearse(NOW + 119)
+    assert host.bad() == []
+
+
+def test_a_rehearsal_and_a_copy_dated_ahead_say_nothing(host: Host) -> None:
+    host.add_nights(7)
+    host.rehearse(NOW + 30 * DAY)
+    host.description["backup"]["offsite"] = {"schedule": "15 4 * * *", "check_schedule": "45 4 * * 0"}
+    (host.root / "state/backup/offsite.json").write_text(
+        json.dumps({job: {"at": NOW + 30 * DAY, "ok": True} for job in ("copy", "check")}), encoding="utf-8")
+    assert [entry[:2] for entry in host.bad()] == [
+        ("backup-rehearsal", "UNKNOWN"), ("backup-copy", "UNKNOWN"), ("backup-copy", "UNKNOWN")]
+    found = host.read()[-1]
+    assert (found.seen.en, found.fix.en) == (
+        "dated in the future (2026-12-23 09:00)",
+        "check the clock: timedatectl; when it is right, run it again: sudo coinpilot-ops offsite check")
+
+
 @pytest.mark.parametrize(("taken", "armed", "status", "words"), [
     (LAST_NIGHT, at(2026, 11, 22, 9, 0), "PASS", ""),
     # By hand, soon after the deploy: that one, or the night's.
@@ -327,3 +364,10 @@ def test_a_schedule_that_never_comes(host: Host, schedule: str) -> None:
     host.description["backup"]["targets"]["redis"]["schedule"] = schedule
     found = backup_readiness.judge(World({"redis": target}, {}, LONG_AGO, SEOUL), host.description, NOW, DEFAULTS)
     assert {finding.status for finding in found if finding.id in ("backup-newest", "backup-trend")} == {"UNKNOWN"}
+
+
+def test_texts() -> None:
+    """What is wrong comes with what to do; and whoever shows a title sets a colon of their own."""
+    for rule in {**cron_state.RULES, **backup_readiness.RULES}.values():
+        assert not any(title.endswith(":") for title in rule.title)
+        assert all(case.status == "PASS" or all(case.fix) for case in rule.cases.values())

@@ -175,6 +175,7 @@ class World:
     def __init__(self) -> None:
         self.containers: Any = {}
         self.asked: list[tuple[Context, Any]] = []
+        self.wrong: list[Finding] = []
         self.gives: list[Finding] = [RULES["one"].finding("good"), RULES["other"].finding("bad", "bot")]
 
     def read(self, context: Context, options: Any) -> list[Finding]:
@@ -195,7 +196,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     sources = {"first": made.read, "raising": made.raising, "slow": made.slow, "slow-too": made.slow}
     monkeypatch.setattr(checklist_readers, "READERS", {
         name: lambda read=read: checklist_readers.Source(RULES, read) for name, read in sources.items()})
-    monkeypatch.setattr(watch, "armed", lambda description: None)
+    monkeypatch.setattr(watch, "load_armed", lambda description, now: (None, made.wrong))
 
     class Snapshot:
         def containers(self, project: str) -> list[dict[str, Any]]:
@@ -223,6 +224,13 @@ def test_items_share_a_reading_and_each_gets_its_part(world: World) -> None:
     assert statuses(items) == {"a": PASS, "b": FAIL, "c": FAIL}
     assert sorted((str(options), context.checkpoint, context.now - context.since)
                   for context, options in world.asked) == [("{'x': 1}", "daily", 86400), ("{}", "daily", 86400)]
+
+
+def test_what_is_wrong_with_the_arming_is_an_item_of_its_own(world: World) -> None:
+    world.wrong = [watch.RULES["watch-armed"].finding("damaged", path="armed.json")]
+    results = run({"a": item("slow")})
+    assert [(result.item.id, result.status) for result in results] == [("a", PASS), ("watch", UNKNOWN)]
+    assert "24-hour watch" in checklist.render(results, "en") and "watch arm" in checklist.render(results, "en")
 
 
 def test_readers_work_side_by_side(world: World) -> None:
@@ -294,6 +302,7 @@ def test_one_screen_worst_first(world: World) -> None:
 FAIL: FAIL 1, PASS 1
 FAIL     An item
          other bot: bad
+           expected: good
            do: mend bot
          other db, n8n: so-so
            do: look at it

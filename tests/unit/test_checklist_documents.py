@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 import yaml
-from ansible_collections.coinpilot.ops.plugins.module_utils import activity, checklist_items
+from ansible_collections.coinpilot.ops.plugins.module_utils import activity, checklist_items, log_definition
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -30,13 +30,25 @@ def test_the_documents_are_as_the_variables_say(tool: ModuleType) -> None:
 def test_the_example_in_them_can_be_used(tool: ModuleType) -> None:
     for lang in tool.FILES:
         shown = yaml.safe_load(tool.document(lang).partition("```yaml\n")[2].partition("```")[0])
-        assert checklist_items.problems(tool.items(), shown["stack_checklist_overrides"], {}) == []
+        assert checklist_items.problems(tool.items(), shown["stack_checklist_overrides"], {"db": {}}) == []
 
 
 def test_the_example_of_activity_can_be_used(tool: ModuleType) -> None:
     shown = yaml.safe_load(tool.ACTIVITY_EXAMPLE.partition("```yaml\n")[2].partition("```")[0])
     known = tool.variable("activity.yml", "stack_activity")
     assert activity.problems(known, shown["stack_activity_overrides"]) == []
+
+
+def test_the_example_of_log_patterns_can_be_used(tool: ModuleType) -> None:
+    shown = yaml.safe_load(tool.PATTERN_EXAMPLE.partition("```yaml\n")[2].partition("```")[0])
+    known = tool.variable("log_patterns.yml", "stack_log_patterns")
+    assert log_definition.problems(known, shown["stack_log_pattern_overrides"]) == []
+
+
+def test_no_placeholder_is_left_for_the_reader(tool: ModuleType) -> None:
+    for lang in tool.FILES:
+        details = tool.document(lang).partition(tool.word("details", lang))[2].partition("\n## ")[0]
+        assert "{" not in details and details.count("\n") > 25
 
 
 def test_every_selection_is_in_them(tool: ModuleType) -> None:

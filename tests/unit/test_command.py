@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import getpass
 import hashlib
 import json
@@ -9,6 +10,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,6 +85,17 @@ def one_line(result: subprocess.CompletedProcess[str], code: int = 2) -> str:
     assert (result.returncode, result.stdout) == (code, "")
     assert result.stderr.startswith("coinpilot-ops: ") and result.stderr.count("\n") == 1
     return result.stderr
+
+
+@pytest.mark.parametrize(("lang", "arguments", "expected"), [
+    ("C.UTF-8", (), "점검한 항목이 없습니다"),
+    ("ko_KR.UTF-8", (), "점검한 항목이 없습니다"),
+    ("C.UTF-8", ("--lang", "en"), "nothing was checked"),
+])
+def test_the_language_that_was_deployed_counts_where_sudo_kept_none(
+        run: Program, description: dict[str, Any], lang: str, arguments: tuple[str, ...], expected: str) -> None:
+    description["language"] = "ko"
+    assert expected in run("check", "all", *arguments, lang=lang).stdout
 
 
 def test_the_file_runs_as_it_is(program: Path, tmp_path: Path) -> None:
@@ -304,8 +318,8 @@ def described(description: dict[str, Any]) -> dict[str, Any]:
 def test_a_checkpoint(run: Program, described: dict[str, Any]) -> None:
     shown = run("check", "t1h", before=READER)
     assert (shown.returncode, shown.stderr) == (1, "")
-    assert shown.stdout == "FAIL: FAIL 1\nFAIL     An item\n         one: bad\n           do: mend it\n" \
-                           "           then: Then this\n"
+    assert shown.stdout == "FAIL: FAIL 1\nFAIL     An item\n         one: bad\n           expected: good\n" \
+                           "           do: mend it\n           then: Then this\n"
     report = json.loads(run("check", "all", "--format", "json", before=READER).stdout)
     assert (report["status"], report["exit_code"], report["checkpoint"]) == ("FAIL", 1, "all")
     assert [(item["id"], item["status"]) for item in report["items"]] == [("one", "FAIL")]
@@ -351,3 +365,33 @@ def test_what_is_recorded(run: Program, described: dict[str, Any]) -> None:
     assert "coinpilot_verify_failed 1\n" in (state / "metrics" / "verify.prom").read_text()
     assert run("verify", before=READER).returncode == 1
     assert len((state / "watch" / "history.jsonl").read_text().splitlines()) == 1
+
+
+def test_what_is_recorded_waits_for_a_deploy_and_says_where_it_did_not_end(
+        run: Program, described: dict[str, Any]) -> None:
+    lock = Path(described["state_directory"]) / "deploy" / "lock"
+    lock.parent.mkdir(parents=True)
+    wait = READER + "command._DEPLOY_SECONDS = "
+    with lock.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        assert run("verify", before=wait + "60").returncode == 1, "what is not recorded does not wait"
+        begun = time.monotonic()
+        shown = run("verify", "--record", before=wait + "1.5")
+        assert time.monotonic() - begun > 1.5
+        assert "deploy: one was still at work after" in shown.stdout
+        (line,) = (lock.parent.parent / "watch" / "history.jsonl").read_text().splitlines()
+        assert "deploy-at-work" in [problem["id"] for problem in json.loads(line)["problems"]]
+        timer = threading.Timer(1.5, fcntl.flock, (stream, fcntl.LOCK_UN))
+        timer.start()
+        shown = run("verify", "--record", before=wait + "60")
+        timer.join()
+    assert "at work" not in shown.stdout
+
+
+@pytest.mark.parametrize("arguments", [("verify",), ("check", "t1h")])
+def test_an_arming_that_is_damaged_is_told_by_every_check(
+        run: Program, described: dict[str, Any], arguments: tuple[str, ...]) -> None:
+    path = Path(described["state_directory"]) / "watch" / "armed.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    assert "coinpilot-ops watch arm" in run(*arguments, before=READER).stdout

@@ -15,7 +15,7 @@ from ansible_collections.coinpilot.ops.plugins.module_utils.cron_state import DE
 from ansible_collections.coinpilot.ops.plugins.module_utils.engine import Engine
 from ansible_collections.coinpilot.ops.plugins.module_utils.findings import Text
 
-SEOUL = 9 * 3600
+SEOUL, DAY = 9 * 3600, 86400
 TABLE = "/etc/cron.d/coinpilot-backup"
 OFFSITE = "/etc/cron.d/coinpilot-offsite"
 SCRIPT = "/opt/coin-pilot/scripts/backup/redis_backup.sh"
@@ -109,6 +109,10 @@ def test_a_good_world() -> None:
      ("cron-run", "redis", "FAIL", "no room")),
     (run(attempt=at(2026, 11, 23, 3, 15), success=at(2026, 11, 22, 3, 16)),
      ("cron-run", "redis", "FAIL", "did not come to an end")),
+    # Of a day when the clock was a month ahead; and cut off, with the clock right again.
+    (run(attempt=NOW + 30 * DAY, success=NOW + 30 * DAY + 60), ("cron-run", "redis", "UNKNOWN", "dated in the future")),
+    (run(attempt=at(2026, 11, 23, 3, 15), success=NOW + 30 * DAY), ("cron-run", "redis", "UNKNOWN", "(2026-12-23 ")),
+    (run(attempt=NOW + 121), ("cron-run", "redis", "UNKNOWN", "dated in the future")),
     (GOOD._replace(unread={"redis": "it is damaged"}), ("cron-run", "redis", "UNKNOWN", "it is damaged")),
 ])
 def test_a_bad_world(world: World, wrong: tuple[str, str, str, str]) -> None:
@@ -127,6 +131,8 @@ def test_a_bad_world(world: World, wrong: tuple[str, str, str, str]) -> None:
     (run(attempt=at(2026, 11, 22, 1, 0), success=at(2026, 11, 22, 1, 1))._replace(
         tables={TABLE: Table(TABLE, TEXT, written_at=at(2026, 11, 23, 8, 0))}), "the next at"),
     (run(attempt=at(2026, 11, 23, 8, 55), success=at(2026, 11, 23, 3, 16)), "at work"),
+    # Two clocks that differ a little.
+    (run(attempt=NOW + 60, success=NOW + 119), "the next at"),
     # By hand, since.
     (run(attempt=at(2026, 11, 23, 8, 0), success=at(2026, 11, 23, 8, 1), failure=at(2026, 11, 23, 3, 16)),
      "the next at"),
@@ -151,6 +157,11 @@ def test_a_copy_elsewhere_has_a_table_of_its_own() -> None:
     assert list(cron_state.wanted(COPIED)) == [TABLE, OFFSITE]
     world = GOOD._replace(tables={**GOOD.tables, OFFSITE: Table(OFFSITE)})
     assert judged(world, COPIED) == {**PASSES, ("cron-table", OFFSITE): "FAIL"}
+
+
+def test_a_schedule_that_never_comes() -> None:
+    description = {**DESCRIPTION, "backup": {**DESCRIPTION["backup"], "targets": {"redis": {"schedule": "0 0 31 2 *"}}}}
+    assert judged(GOOD, description)[("cron-run", "redis")] == "UNKNOWN"
 
 
 def test_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

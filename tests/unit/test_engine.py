@@ -18,3 +18,11 @@ from ansible_collections.coinpilot.ops.plugins.module_utils import engine
 ])
 def test_a_reference_is_taken_apart(reference: str, parts: tuple[str, str]) -> None:
     assert engine.split_reference(reference) == parts
+
+
+def test_a_log_that_broke_off_is_no_log() -> None:
+    frames = b"\x01\0\0\0\0\0\0\x04one\n" + b"\x02\0\0\0\0\0\0\x04two\n"
+    assert engine._demultiplex(frames) == b"one\ntwo\n"
+    assert engine._demultiplex(b"of a terminal\n") == b"of a terminal\n"
+    with pytest.raises(engine.EngineError, match="the log broke off: error from daemon in stream: EOF"):
+        engine._demultiplex(frames + b"\x03\0\0\0\0\0\0\x20error from daemon in stream: EOF\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def unit(name: str, **change: str) -> dict[str, str]:
 
 
 METRICS, TIMER = unit("metrics.service"), unit("verify.timer", SubState="waiting")
-GOOD = World([Disk(ROOT)], ENOUGH, 0.4, 2, KEPT, [METRICS, TIMER], FRESH, Lists(NOW - DAY, (3, 0)), {}, {})
+GOOD = World([Disk(ROOT)], ENOUGH, 0.4, 2, KEPT, [METRICS, TIMER], FRESH, Lists(NOW - DAY, 0), {}, {})
 
 
 def disk(**change: Any) -> World:
@@ -77,7 +78,6 @@ GOOD_WORLDS = [
                    ExecMainStatus="3")),
     with_unit(unit("hardening-rollback.service", ActiveState="inactive", ConditionResult="no")),
     with_unit(unit("verify.service", UnitFileState="static", ActiveState="activating")),
-    GOOD._replace(lists=Lists(NOW - DAY, None)),
     GOOD._replace(certificates={CERTIFICATE: NOW + 60 * DAY}),
 ]
 
@@ -123,9 +123,12 @@ def test_a_good_world(world: World) -> None:
     (GOOD._replace(updates=FRESH._replace(packages=("libc6",), since=NOW - 20 * DAY)), "host-reboot", "FAIL", "libc6"),
     (GOOD._replace(updates=FRESH._replace(automatic=False)), "host-reboot", "WARN", "by themselves"),
     (unread("updates"), "host-reboot", "UNKNOWN", "Input/output error"),
-    (GOOD._replace(lists=Lists(NOW - DAY, (12, 3))), "updates", "WARN", "3 security updates"),
-    (GOOD._replace(lists=Lists(NOW - 9 * DAY, (0, 0))), "updates", "WARN", "not looked for since"),
+    (GOOD._replace(lists=Lists(NOW - DAY, 3)), "updates", "WARN", "3 security updates"),
+    (GOOD._replace(lists=Lists(NOW - 9 * DAY, 0)), "updates", "WARN", "not looked for since"),
+    # What was not counted is not none.
+    (GOOD._replace(lists=Lists(NOW - DAY, None)), "updates", "UNKNOWN", "no archive of security updates"),
     (GOOD._replace(lists=Lists(None, None)), "updates", "UNKNOWN", "no lists"),
+    (unread("lists", "apt-get: E: dpkg was interrupted"), "updates", "UNKNOWN", "dpkg was interrupted"),
     (GOOD._replace(certificates={CERTIFICATE: NOW + 3 * DAY}), "certificate", "WARN", "ends in 3 days"),
     (GOOD._replace(certificates={CERTIFICATE: NOW - DAY}), "certificate", "FAIL", "has ended"),
     (GOOD._replace(certificates={CERTIFICATE: "cut short"}), "certificate", "UNKNOWN", "cut short"),
@@ -179,23 +182,103 @@ def test_the_offset_that_chrony_tells() -> None:
         host_state.offset_of("506 Cannot talk to daemon\n")
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("\n12 updates can be applied immediately.\n3 of these updates are standard security updates.\n"
-     "To see these additional updates run: apt list --upgradable\n", (12, 3)),
-    ("\n1 update can be applied immediately.\n1 of these updates is a standard security update.\n", (1, 1)),
-    ("0 updates can be applied immediately.\n", (0, 0)),
-    ("Expanded Security Maintenance for Applications is not enabled.\n\n5 updates can be applied immediately.\n\n"
-     "7 additional security updates can be applied with ESM Apps.\n", (5, 0)),
-    ("", None), ("nonsense", None),
-])
-def test_what_ubuntu_says_of_updates(text: str, expected: tuple[int, int] | None) -> None:
-    assert host_state.waiting_of(text) == expected
+def test_the_disk_says_both_of_its_limits() -> None:
+    found = host_state.judge(disk(available=9 * GIB), DESCRIPTION, NOW, DEFAULTS)
+    assert found[0].expected == ("20 % or more free; under 10 % fails", "여유 20% 이상, 10% 미만이면 실패")
+
+
+def test_the_units_that_there_must_be() -> None:
+    """Those that roles/daily_verify and roles/monitoring switch on."""
+    names = ["docker.service", *("coinpilot-" + name for name in ("metrics.service", "verify.timer", "watch.timer"))]
+    assert host_state.required(DESCRIPTION) == names
+
+
+# What apt said of an Ubuntu 24.04 (with ESM), a Debian 12 and a Debian 10.
+UBUNTU = """\
+NOTE: This is only a simulation!
+Reading package lists...
+The following packages will be upgraded:
+  libssl3t64 libapache2-mod-security2 linux-image-oracle
+Inst libssl3t64 [3.0.13-0ubuntu3.4] (3.0.13-0ubuntu3.6 Ubuntu:24.04/noble-updates, Ubuntu:24.04/noble-security [amd64])
+Inst libapache2-mod-security2 [2.9.7-1build3] (2.9.7-1build4 Ubuntu:24.04/noble-updates [amd64])
+Inst docker-ce [5:27.3.0-1] (5:27.3.1-1 Docker CE:noble [amd64])
+Inst linux-image-6.8.0-1015-oracle (6.8.0-1015.15 Ubuntu:24.04/noble-security [amd64])
+Inst linux-image-oracle [6.8.0-1013.13] (6.8.0-1015.15 Ubuntu:24.04/noble-security [amd64]) []
+Inst ffmpeg [7:6.1.1-3ubuntu5] (7:6.1.1-3ubuntu5+esm1 UbuntuESMApps:24.04/noble-apps-security [amd64])
+Conf libssl3t64 (3.0.13-0ubuntu3.6 Ubuntu:24.04/noble-updates, Ubuntu:24.04/noble-security [amd64])
+"""
+DEBIAN = """\
+Inst libgcrypt20 [1.10.1-3] (1.10.1-3+deb12u1 Debian:12.15/oldstable, Debian-Security:12/oldstable-security [amd64])
+Inst liblzma-dev [5.4.1-1] (5.4.1-1+deb12u2 Debian-Security:12/oldstable-security [amd64]) []
+Inst base-files [12.4+deb12u11] (12.4+deb12u15 Debian:12.15/oldstable [amd64])
+Inst bash [5.0-4] (5.0-4+deb10u1 Debian-Security:10/oldoldstable [amd64])
+"""
+
+
+@pytest.mark.parametrize(("said", "count"), [(UBUNTU, 4), (DEBIAN, 3), ("", 0), ("Reading package lists...\n", 0)])
+def test_what_apt_says_of_updates(said: str, count: int) -> None:
+    assert host_state.security_of(said) == count
+
+
+@pytest.fixture
+def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directories of apt and dpkg; how often it was asked is in ``asked``."""
+    lists, status = tmp_path / "lists", tmp_path / "status"
+    lists.mkdir()
+    (lists / "archive_dists_noble-security_InRelease").write_text("", encoding="utf-8")
+    status.write_text("", encoding="utf-8")
+
+    def run(*_arguments: str) -> str:
+        with open(tmp_path / "asked", "a", encoding="utf-8") as asked:
+            asked.write("x")
+        return UBUNTU
+
+    monkeypatch.setattr(host_state, "_LISTS", str(lists))
+    monkeypatch.setattr(host_state, "_LOOKED", (str(lists),))
+    monkeypatch.setattr(host_state, "_DEPENDS_ON", (str(lists), str(status)))
+    monkeypatch.setattr(host_state, "run", run)
+    return tmp_path
+
+
+def asked(apt: Path) -> int:
+    return len((apt / "asked").read_text(encoding="utf-8"))
+
+
+def test_apt_is_asked_again_when_its_answer_may_be_another(apt: Path) -> None:
+    """And when what was kept of it is damaged."""
+    kept = apt / "kept.json"
+    os.utime(apt / "lists", (NOW, NOW))
+    for _ in range(2):
+        assert host_state._lists(str(kept)) == Lists(NOW, 4)
+    assert (asked(apt), stat.S_IMODE(kept.stat().st_mode)) == (1, 0o600)
+    for number, path in enumerate((apt / "lists", apt / "status"), 2):
+        os.utime(path, (NOW + number, NOW + number))
+        assert host_state._lists(str(kept)).security == 4
+        assert asked(apt) == number
+    for number, damage in enumerate(("{", "[]", '{"state": 5}', "5"), 4):
+        kept.write_text(damage, encoding="utf-8")
+        assert host_state._lists(str(kept)).security == 4
+        assert asked(apt) == number
+
+
+def test_who_cannot_keep_what_apt_said_asks_each_time(apt: Path) -> None:
+    for number in (1, 2):
+        assert host_state._lists(str(apt / "none/kept.json")).security == 4
+        assert asked(apt) == number
+
+
+def test_without_an_archive_of_security_nothing_was_counted(apt: Path) -> None:
+    (apt / "lists/archive_dists_noble-security_InRelease").rename(apt / "lists/archive_dists_noble_InRelease")
+    assert host_state._lists(str(apt / "kept.json")).security is None
+    (apt / "lists/archive_dists_noble_InRelease").unlink()
+    assert host_state._lists(str(apt / "kept.json")) == Lists(None, None)
 
 
 def test_reading_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever it lacks is UNKNOWN, and nothing is raised."""
     (tmp_path / "cert.pem").write_text("no certificate", encoding="utf-8")
     monkeypatch.setattr(host_metrics, "CERTIFICATES", (str(tmp_path / "*.pem"),))
+    monkeypatch.setattr(host_state, "_KEPT", str(tmp_path / "%s-updates.json"))
 
     def silent(*_names: str) -> Any:
         raise units.Unread("systemctl: TimeoutExpired")

@@ -92,11 +92,12 @@ def scan(tmp_path: Path) -> Scan:
     """``scan({"bot": b"..."})`` is what is found in these logs; other services have said what is harmless."""
     (tmp_path / ".env").write_text(f"DB_PASSWORD='{SECRET}'\nTZ=Asia/Seoul\n")
     description = {"project": "oci", "unit": "stack.service", "directory": str(tmp_path), "logs": PATTERNS,
+                   "state_directory": str(tmp_path / "state"),
                    "services": {name: {"engine": engine, "container": "coinpilot-" + name}
                                 for name, engine in ENGINES.items()}}
 
     def run(logs: dict[str, bytes], containers: dict[str, dict[str, Any] | None] | None = None, window: float = HOUR,
-            release: dict[str, Any] | None = None, **options: Any) -> list[Finding]:
+            release: dict[str, Any] | None = None, checkpoint: str = "daily", **options: Any) -> list[Finding]:
         there = []
         for service in ENGINES:
             path = tmp_path / service / f"{service}-json.log"
@@ -105,7 +106,7 @@ def scan(tmp_path: Path) -> Scan:
             changes = (containers or {}).get(service, {})
             if changes is not None:
                 there.append(container(service, str(path), **changes))
-        context = Context(description, Docker(there), NOW, "daily", NOW - window, release)
+        context = Context(description, Docker(there), NOW, checkpoint, NOW - window, release)
         return log_scan.read(context, options)
 
     return run
@@ -191,7 +192,33 @@ def test_only_the_window_counts_and_what_was_written_since_the_deploy(scan: Scan
     assert "once" in of(scan({"bot": log}), "bot").seen.en
     assert of(scan({"bot": log}, window=30), "bot").status == PASS
     assert of(scan({"bot": log}, window=3 * HOUR), "bot").seen.en.startswith("retraining failed, 2 times")
-    assert of(scan({"bot": log}, release={"armed_at": NOW - 30}), "bot").status == PASS
+    armed = {"armed_at": NOW - 30}
+    assert of(scan({"bot": log}, release=armed, checkpoint="t1h"), "bot").status == PASS
+    assert of(scan({"bot": log}, {"bot": {"started": 400}}, release=armed), "bot").status == PASS
+
+
+@pytest.mark.parametrize(("started", "release", "status"), [
+    # The change was one of another service.
+    (2 * HOUR, {"armed_at": NOW - 30}, FAIL),
+    (2 * HOUR, {"armed_at": NOW - 30, "anew": NOW - 30}, PASS),
+    (2 * HOUR, {"armed_at": NOW - 30, "anew": NOW - 90}, FAIL),
+    # From here on, though it was coming up a minute before.
+    (90, {"armed_at": NOW - 30, "anew": NOW - 30}, PASS),
+    (90, {"armed_at": NOW - 30}, FAIL),
+    (2 * HOUR, {"armed_at": NOW + 9 * HOUR, "anew": NOW + 9 * HOUR}, FAIL),
+    (500, {"armed_at": NOW - 30}, PASS),
+    # It has been started since, but not by the change.
+    (20, {"armed_at": NOW - 30, "baseline": {"bot": {"restarts": 0, "started_at": moment(NOW - 2 * HOUR)}}}, FAIL),
+    (20, {"armed_at": NOW - 30, "baseline": {"bot": {"restarts": 0, "started_at": moment(NOW - 500)}}}, PASS),
+])
+def test_what_was_logged_before_a_change_counts_for_services_that_it_left_alone(
+        scan: Scan, started: float, release: dict[str, Any], status: str) -> None:
+    log = quiet() + lines("Retraining Failed: before it", 60)
+    containers = {"bot": {"started": started, "Created": moment(NOW - 2 * HOUR)}}
+    finding = of(scan({"bot": log}, containers, release=release), "bot")
+    assert finding.status == status
+    assert status == FAIL or "in 30 seconds" in finding.seen.en
+    assert of(scan({"bot": log}, containers, release=release, checkpoint="all", window=30), "bot").status == status
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -217,8 +244,78 @@ def test_what_rotation_has_taken_is_not_called_good(scan: Scan, tmp_path: Path) 
     assert of(scan({"bot": quiet(600)}, {"bot": {"started": 1199}}), "bot").status == PASS
 
 
+@pytest.mark.parametrize(("options", "started", "status"), [
+    ({"max-size": "10m"}, 1800, WARN),
+    ({"max-size": "10m", "max-file": "1"}, 1800, WARN),
+    # The first line came as soon as it was started, or nearly.
+    ({"max-size": "10m"}, 601, PASS),
+    ({"max-size": "10m"}, 650, PASS),
+    # Nothing is taken away of these.
+    ({"max-size": "10m", "max-file": "5"}, 1800, PASS),
+    ({}, 1800, PASS),
+    (None, 1800, PASS),
+])
+def test_an_only_file_that_docker_empties(scan: Scan, options: dict[str, str] | None, started: float,
+                                          status: str) -> None:
+    host = {"LogConfig": {"Type": "json-file", "Config": options}}
+    finding = of(scan({"bot": quiet(600)}, {"bot": {"HostConfig": host, "started": started}}), "bot")
+    assert finding.status == status
+    assert status == PASS or finding.seen.en == "no failure in the last 10 minutes; older lines are rotated away"
+    assert of(scan({"bot": b""}, {"bot": {"HostConfig": host}}), "bot").status == PASS
+    assert of(scan({"bot": quiet(600)}, {"bot": {"HostConfig": host}}, window=500), "bot").status == PASS
+
+
+def test_a_command_that_is_read_hours_later_finds_the_same_lines(scan: Scan) -> None:
+    finding = of(scan({"bot": quiet() + lines("Retraining Failed: again", 90)}), "bot")
+    since = moment(int(NOW - 150))
+    assert f"docker logs --timestamps --since {since} coinpilot-bot" in finding.fix.en
+    assert f"--since {since} " in finding.fix.ko
+
+
+@pytest.mark.parametrize(("ahead", "since"), [(5000, 3000), (5000, 100), (50_000, 4000), (900, 3000)])
+def test_the_window_is_found_though_the_clock_was_behind(tmp_path: Path, ahead: float, since: float) -> None:
+    """Hours of it: halving would jump past what was written before that, and takes it for older."""
+    path = tmp_path / "x-json.log"
+    times = [*range(4000, 2500, -1), *(int(ahead) + number for number in range(3000, 0, -1)), *range(2500, 0, -1)]
+    written = [entry("a" * 200 + "\n", time) for time in times]
+    path.write_bytes(b"".join(written))
+    with log_files.opened(str(path)) as files:
+        begin = log_files.begin(files[0], NOW - since)
+    first = next(number for number, time in enumerate(times) if time <= since)
+    assert begin == sum(map(len, written[:first]))
+
+
+def from_end(files: list[log_files.LogFile], most: int, last: bytes | None) -> list[bytes]:
+    lines: list[bytes] = []
+
+    def enough(line: bytes) -> bool:
+        lines.append(line)
+        return line == last
+
+    log_files.from_end(files, most, enough)
+    return lines
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_log_is_read_from_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
+    monkeypatch.setattr(log_files, "BLOCK", 1000)
+    path = tmp_path / "x-json.log"
+    texts = [b"line %d " % number + b"x" * (number * 37 % 900) for number in range(200)] + [b"long" * 1000, b"end"]
+    path.write_bytes(b"\n".join(texts[100:]) + b"\nhalf")
+    older = b"\n".join(texts[:100]) + b"\n"
+    (tmp_path / ("x-json.log.1.gz" if packed else "x-json.log.1")).write_bytes(
+        gzip.compress(older) if packed else older)
+    with log_files.opened(str(path)) as files:
+        read, some, until = (from_end(files, most, last) for most, last in (
+            (1 << 30, None), (6000, None), (1 << 30, b"end")))
+    whole = [line for line in read if line.startswith((b"line", b"end", b"half"))]
+    assert whole == [b"half", b"end", *reversed(texts[:200])]
+    assert some == read[:len(some)] and 6000 <= sum(map(len, some)) < 8000
+    assert until == [b"half", b"end"]
+
+
 @pytest.mark.parametrize("since", [0, 1, 5, 17.3, 599, 3000, 3599, 4000])
-def test_the_window_is_found_by_halving(tmp_path: Path, since: float) -> None:
+def test_the_window_is_found(tmp_path: Path, since: float) -> None:
     path = tmp_path / "x-json.log"
     written = [entry("a" * (number * 37 % 900) + "\n", 3600 - number) for number in range(3600)]
     written[100:100] = [b"\0" * 200_000 + b"\n", b"half an entry\n", b"\n" * 300_000]
@@ -359,6 +456,14 @@ def test_a_log_that_is_in_no_file_is_read_through_the_engine(scan: Scan, monkeyp
     assert of(found, "bot").seen.en.startswith("the daily report failed, once, 60 seconds ago: RuntimeError")
     assert asked == [("/containers/bot/logs", {"stdout": "1", "stderr": "1", "timestamps": "1",
                                                "since": "%.9f" % (NOW - HOUR), "until": "%.9f" % NOW})]
+
+
+def test_a_log_that_docker_breaks_off_is_unknown(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = frame("all is well\n", 60) + frame("error from daemon in stream: Error grabbing logs: EOF\n", 60, 3)
+    monkeypatch.setattr(Engine, "stream", lambda *_given, **_query: contextlib.nullcontext(io.BytesIO(answer)))
+    found = scan({}, {"bot": {"HostConfig": {"LogConfig": {"Type": "local"}}}})
+    assert problems(found) == [("bot", "log-errors", UNKNOWN)]
+    assert "Error grabbing logs: EOF" in of(found, "bot").seen.en
 
 
 def test_a_log_that_takes_too_long_through_the_engine_is_unknown(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,6 +152,8 @@ def test_a_wrong_secret_that_is_let_through(recorded_n8n: Recorded) -> None:
     ("502 Bad Gateway", "", "trouble-there"), ("", "503", "trouble-there"), ("", "403", "address-refused"),
     ("Unknown Webhook", "", "address-refused"), ("", "ENOTFOUND", "unreachable"), ("getaddrinfo EAI_AGAIN discord.com",
                                                                                   "", "unreachable"),
+    ("The connection to the server was closed unexpectedly", "", "unreachable"),
+    ("The host is unreachable, perhaps the server is offline", "", "unreachable"), ("", "EAI_FAIL", "unreachable"),
     ("socket hang up", "", "unreachable"), ("Cannot read properties of undefined", "", "failed"), ("", "", "failed"),
     ("The execution was cancelled because it timed out", "", "unreachable")])
 def test_why_a_node_failed(error: str, http_status: str, case: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.coinpilot.ops.plugins.lookup.host_command import pack
-from ansible_collections.coinpilot.ops.plugins.module_utils import preflight, preflight_compose
+from ansible_collections.coinpilot.ops.plugins.module_utils import preflight_compose, preflight_rules
 
 CORPUS = Path(__file__).parents[1] / "corpus" / "compose"
 BAD = sorted(CORPUS.glob("bad/*/*"))
@@ -155,7 +155,7 @@ def test_the_last_line_for_a_person(project: Path, last: str, run: Run, tmp_path
 
 def test_every_rule_on_compose_files_has_its_bad_ones() -> None:
     covered = {rule for project in BAD for rule in project.parent.name.split("+")}
-    assert covered <= set(preflight.RULES)
+    assert covered <= set(preflight_rules.RULES)
     assert covered >= set(preflight_compose.RULES)
 
 

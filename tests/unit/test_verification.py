@@ -54,8 +54,12 @@ def statuses(given: dict[str, Any]) -> list[tuple[str, str]]:
     ({"identity": {"recorded": True}, "checklist": AWAY}, [("reached", "UNKNOWN")]),
     ({"identity": {"recorded": False}, "checklist": {"checked": [item("a")]}}, [("identity", "WARN"), ("a", "PASS")]),
     # Another machine: nothing else is told of it.
-    ({"identity": {"failed": True, "msg": "recorded as x; the machine that answered is y"}, "stopped": "recorded"},
+    ({"identity": {"failed": True, "msg": "recorded as x; the machine that answered is y", "identity": {}},
+      "stopped": "recorded"},
      [("identity", "FAIL")]),
+    # It could not even start.
+    ({"identity": {"failed": True, "msg": "no start of json", "module_stderr": "OSError: no space"}, "stopped": "no"},
+     [("reached", "UNKNOWN")]),
     # The module failed: the message of what stopped it, and nothing of what did not run.
     ({"identity": {"recorded": True}, "checklist": {"failed": True, "msg": "no"}, "stopped": "no"},
      [("reached", "UNKNOWN"), ("identity", "PASS")]),
@@ -116,12 +120,25 @@ def test_the_table_says_what_is_wrong_and_what_to_do_on_one_screen() -> None:
     assert verification_table(summary) == """\
 FAIL: FAIL 1, PASS 2  2026-11-23 07:00
 FAIL     the b (b)
-         bot seen
-         do    do this
+         service bot: seen
+         expected  good
+         do        do this
 PASS     2: identity, a
+(ansible is for your PC, ansible-playbook with --ask-vault-pass; the other commands are for the VM)
 """
+    assert "the VM" not in verification_table(verification_summary({"oci": answer(item("a"))}, now=NOW))
     assert verification_table(summary, "ko").startswith(
-        "실패: 실패 1, 정상 2  2026-11-23 07:00\n실패       b 항목 (b)\n           bot 본 것\n")
+        "실패: 실패 1, 정상 2  2026-11-23 07:00\n실패       b 항목 (b)\n           service bot: 본 것\n")
+
+
+def test_the_table_says_once_what_is_said_of_several_and_ends_a_long_item() -> None:
+    same = [finding("FAIL", subject=name) for name in ("bot", "db")]
+    others = [finding("FAIL", subject=str(number), seen={"en": f"seen {number}", "ko": "-"}) for number in range(6)]
+    text = verification_table(verification_summary({"oci": answer(
+        item("b", "FAIL", *same, *others), item("c", "UNKNOWN", advice={"en": "look around", "ko": "-"}))}, now=NOW))
+    assert "service bot, db: seen\n         expected  good\n         do        do this\n" in text
+    assert "seen 3" in text and "seen 4" not in text and "and 2 more: they are on the page" in text
+    assert text.count("expected") == 1 and "look around" not in text
 
 
 def test_many_hosts_are_one_line_each_and_only_the_sick_in_full() -> None:
@@ -129,8 +146,8 @@ def test_many_hosts_are_one_line_each_and_only_the_sick_in_full() -> None:
         {"good": answer(item("a")), "bad": answer(item("a", "FAIL")), "away": {"identity": AWAY}}, now=NOW))
     assert text.splitlines()[:4] == ["FAIL: FAIL 1, UNKNOWN 1, PASS 1  2026-11-23 07:00", "FAIL     bad   the a",
                                      "UNKNOWN  away  host", "PASS     good"]
-    assert "away could not be reached: ssh: connect to host: Connection refused" in text
-    assert text.count("good") == 1
+    assert "away: could not be reached: ssh: connect to host: Connection refused" in text
+    assert text.count("  good") == 2, "its own line, and what was expected of bad"
 
 
 @pytest.mark.parametrize(("history", "worse", "better", "since"), [
@@ -269,6 +286,14 @@ def test_the_page_says_what_passed_and_what_to_do() -> None:
     assert "All is well" in page({"oci": answer(item("a"))}).text
     assert "What to do first" not in page({"oci": answer(item("a"))}).text
     assert "No host was verified" in page({}).text
+
+
+def test_a_command_on_the_page_keeps_its_words_together() -> None:
+    advised = finding("FAIL", fix={"en": "run `docker ps -a`, then: sudo coinpilot-ops monitoring --prove", "ko": "-"})
+    shown = page({"oci": answer(item("a", "FAIL", advised), advice={"en": "", "ko": ""})})
+    kept = [attributes.get("class") for tag, attributes in shown.elements if tag in ("code", "span")]
+    assert "run docker ps -a , then: sudo coinpilot-ops monitoring --prove" in shown.text
+    assert kept.count("word") == 8, "-a, coinpilot-ops and --prove, at the top and in the item; and where to type what"
 
 
 def test_only_the_first_problems_stand_at_the_top() -> None:

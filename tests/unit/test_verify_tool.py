@@ -15,6 +15,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_runner.exceptions import ConfigurationError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -50,10 +51,13 @@ class Ansible:
     def __init__(self) -> None:
         self.status: str | None = "PASS"
         self.rc, self.output = 0, ""
+        self.fails: Exception | None = None
         self.called: dict[str, Any] = {}
 
     def run(self, **given: Any) -> SimpleNamespace:
         self.called = given
+        if self.fails:
+            raise self.fails
         artifacts = Path(given["private_data_dir"]) / "artifacts" / "run"
         artifacts.mkdir(parents=True, exist_ok=True)
         (artifacts / "command").write_text('{"env": {}}')
@@ -125,6 +129,52 @@ def test_a_run_that_could_not_happen_says_why_and_an_old_report_is_not_taken_for
     assert capsys.readouterr().err == "The verification could not run: [ERROR]: no hosts at https://x.example/***\n"
 
 
+@pytest.mark.parametrize("problem", [
+    OSError(28, "No space left on device", "reports/runs/env"), ConfigurationError("no such playbook"),
+    KeyError("status"),
+])
+def test_whatever_keeps_the_run_from_happening_is_told(
+        verify: Callable[..., int], ansible: Ansible, discord: SimpleNamespace, capsys: pytest.CaptureFixture[str],
+        problem: Exception) -> None:
+    ansible.fails = problem
+    assert verify(url=discord.url) == 3
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"The verification could not run: {type(problem).__name__}: ") and shown.count("\n") == 1
+    assert [line.rpartition("[")[2] for line in discord.said()] == ["nothing before → NOT RUN]"]
+
+
+def test_a_place_for_runs_that_cannot_be_made_is_told(verify: Callable[..., int], ansible: Ansible, tmp_path: Path,
+                                                      discord: SimpleNamespace) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "runs").write_text("a file")
+    assert verify(url=discord.url) == 3
+    assert not ansible.called and len(discord.said()) == 1
+
+
+def test_what_was_told_cannot_be_kept(verify: Callable[..., int], ansible: Ansible, discord: SimpleNamespace,
+                                      tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The verdict stands, and is told once more by the next run."""
+    (tmp_path / "reports" / "told.json").mkdir(parents=True)
+    for _ in range(2):
+        assert verify(url=discord.url) == 0
+        assert "told.json cannot be written (Is a directory)" in capsys.readouterr().err
+    assert len(discord.said()) == 2
+
+
+def test_korean_words_alone(verify: Callable[..., int], ansible: Ansible, discord: SimpleNamespace) -> None:
+    for status, rc in (("FAIL", 2), (None, 1), ("WARN", 0)):
+        ansible.status, ansible.rc = status, rc
+        verify("--lang", "ko", url=discord.url)
+    assert [line.rpartition("[")[2] for line in discord.said()] == [
+        "이전 기록 없음 → 실패]", "실패 → 실행 안 됨]", "실행 안 됨 → 주의]"]
+
+
+def test_help_says_how_the_file_is_made(verify: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        verify("--help")
+    assert "install -m 600 /dev/null ~/.coinpilot-webhook" in capsys.readouterr().out
+
+
 def test_discord_is_told_only_when_the_verdict_changes(verify: Callable[..., int], ansible: Ansible,
                                                        discord: SimpleNamespace) -> None:
     for status, rc in (("PASS", 0), ("PASS", 0), ("FAIL", 2), ("FAIL", 2), (None, 1), (None, 1), ("PASS", 0)):
@@ -183,6 +233,13 @@ def test_a_place_that_cannot_be_written_is_wrong_usage(verify: Callable[..., int
     assert verify() == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not ansible.called
+
+
+def test_and_discord_hears_of_it(verify: Callable[..., int], tmp_path: Path, discord: SimpleNamespace) -> None:
+    """A disk may have become read-only since it was set up."""
+    (tmp_path / "reports").write_text("a file")
+    assert verify(url=discord.url) == 2
+    assert "could not run" in discord.said()[0] and "nothing before → NOT RUN]" in discord.said()[0]
 
 
 @pytest.mark.parametrize("arguments", [["--keep", "0"], ["--inventory", "/none"], ["--lang", "de"]])

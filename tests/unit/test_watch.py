@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +112,33 @@ def test_a_change_after_a_checkpoint_or_much_later_is_another(description: dict[
 def test_a_damaged_arming_is_told_and_taken_for_none(description: dict[str, Any], text: str) -> None:
     arm(description)
     Path(watch.armed_path(description)).write_text(text)
-    made, [found] = watch.load_armed(description)
+    made, [found] = watch.load_armed(description, NOW)
     assert made is None and found.status == UNKNOWN and "watch arm" in found.fix.en
     assert arm(description)["armed_at"] == NOW
+
+
+def test_an_arming_in_the_future_is_told_and_what_to_do(description: dict[str, Any]) -> None:
+    made = arm(description, now=NOW + 3 * 3600)
+    assert watch.load_armed(description, NOW + 3 * 3600 - 60) == (made, [])
+    told, [found] = watch.load_armed(description, NOW)
+    assert told == made and found.status == WARN and "3 hours" in found.seen.en and "watch arm" in found.fix.en
+    assert "3시간" in found.seen.ko
+
+
+def test_what_may_be_recorded_is_proved_with_room_for_more(description: dict[str, Any]) -> None:
+    watch.record(description, run())
+    with watch.locked(description):
+        assert watch.prove_writable(description) == [] and len(watch.history(description)[0]) == 1
+    size = os.path.getsize(watch.history_path(description))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1000, hard))
+        with watch.locked(description), pytest.raises(OSError):
+            watch.prove_writable(description)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
 
 
 def test_the_checkpoints_come_at_their_times_each_once(description: dict[str, Any]) -> None:
@@ -163,12 +189,18 @@ def test_what_a_service_wrote_that_is_no_text_is_no_damage_later(description: di
     assert damage == [] and read["problems"][0]["subject"] == "? ?"
 
 
-def test_the_history_is_bounded_in_days_and_lines(description: dict[str, Any]) -> None:
-    watch.record(description, run(at=NOW - 91 * 86400), run(at=NOW - 89 * 86400))
+def test_the_history_is_bounded_in_lines_and_read_by_days(description: dict[str, Any]) -> None:
     watch.record(description, *(run(at=NOW - 500 + number) for number in range(450)))
-    runs, found = watch.history(description, 365, NOW)
+    runs, found = watch.history(description)
     assert found == [] and len(runs) == watch.LINES_KEPT and runs[-1]["at"] == NOW - 51
     assert len(watch.history(description, 50 / 86400, NOW)[0]) == 0
+
+
+def test_a_clock_that_was_ahead_once_wipes_no_history(description: dict[str, Any]) -> None:
+    watch.record(description, run(at=NOW))
+    watch.record(description, run(at=NOW + 400 * 86400))
+    watch.record(description, run(at=NOW + 60))
+    assert [entry["at"] for entry in watch.history(description)[0]] == [NOW, NOW + 400 * 86400, NOW + 60]
 
 
 DAMAGED = [

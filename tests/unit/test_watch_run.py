@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import threading
 from collections.abc import Iterator, Mapping
@@ -10,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.coinpilot.ops.plugins.module_utils import watch, watch_message, watch_run
+from ansible_collections.coinpilot.ops.plugins.module_utils import deploy_state, watch, watch_message, watch_run
 from ansible_collections.coinpilot.ops.plugins.module_utils.engine import Engine
 from ansible_collections.coinpilot.ops.plugins.module_utils.findings import (
     FAIL,
     PASS,
+    UNKNOWN,
     WARN,
     Case,
     Finding,
@@ -42,6 +45,7 @@ class World:
 
     def __init__(self, path: Path):
         self.path, self.clock, self.bad, self.why, self.up = path, NOW, 0, None, 1e6
+        self.tried = 0
         self.checked: list[str] = []
         self.posted: list[Mapping[str, Any]] = []
         path.joinpath(".env").write_text(
@@ -50,10 +54,10 @@ class World:
                             "state_directory": str(path / "state"), "services": {}, "required_keys": ["DB_PASSWORD"]}
 
     bad: int
-    why: Text | None
+    why: watch_run.Refusal | None
 
-    def arm(self, words: str = "a change") -> None:
-        watch.arm(self.description, Text(words, "변경"), Nothing(), self.clock)
+    def arm(self, words: str = "a change", korean: str = "변경") -> None:
+        watch.arm(self.description, Text(words, korean), Nothing(), self.clock)
 
     def turn(self, hours: float | None = None) -> list[Finding]:
         """A turn so many hours after the beginning."""
@@ -66,11 +70,15 @@ class World:
         found = [RULE.finding("bad", f"bot{number}", word=SECRET) for number in range(self.bad)]
         return watch_run.Checked({"services": FAIL if found else PASS}, found or [RULE.finding("good", "bot")])
 
-    def _post(self, url: str, body: Mapping[str, Any]) -> Text | None:
+    def _post(self, url: str, body: Mapping[str, Any]) -> watch_run.Refusal | None:
         assert url == "https://discord.test/api/1/tok"
+        self.tried += 1
         if self.why is None:
             self.posted.append(body)
         return self.why
+
+    def titles(self) -> list[str]:
+        return [message["embeds"][0]["title"] for message in self.posted]
 
     def pending(self) -> bool:
         return Path(watch.pending_path(self.description)).exists()
@@ -83,8 +91,37 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(watch_run, "RUNTIME", str(tmp_path))
     return World(tmp_path)
+
+
+def refused(words: str = "no connection", for_good: bool = False) -> watch_run.Refusal:
+    return watch_run.Refusal(Text(words, words), for_good)
+
+
+class Full:
+    """A state directory with no room, by the name of what is written: all, or those that begin so."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch):
+        self.names: tuple[str, ...] = ("",)
+        under = world.description["state_directory"]
+        write = watch_run.files.write
+
+        def limited(*wanted: Any) -> None:
+            for file in wanted:
+                if file.path.startswith(under) and Path(file.path).name.startswith(self.names):
+                    raise OSError(errno.ENOSPC, "No space left on device")
+            write(*wanted)
+
+        monkeypatch.setattr(watch_run.files, "write", limited)
+
+
+@pytest.fixture
+def full(world: World, monkeypatch: pytest.MonkeyPatch) -> Full:
+    made = Full(world, monkeypatch)
+    made.names = ()
+    return made
 
 
 def by_id(found: list[Finding], rule: str) -> list[tuple[str, str]]:
@@ -158,20 +195,25 @@ def test_the_message_says_what_is_wrong_and_what_to_do_in_both_languages_and_no_
 
 
 def test_the_longest_message_is_one_that_discord_takes(world: World) -> None:
-    world.arm("long " * 500)
+    world.arm("long " * 500, "오래 " * 500)
     world.bad = 20
     world.turn(0.05)
     run = watch.history(world.description, 30, NOW)[0][0]
     for problem in run["problems"]:
-        problem["seen"] = problem["fix"] = {"en": "*" * 5000, "ko": "한 줄 *" * 2000}
+        problem["seen"] = problem["fix"] = {"en": "*" * 5000, "ko": "한 줄 " * 2000}
     message = watch_message.message({**run, "checkpoint": "t24h", "late_seconds": 9999}, [run], world.description)
     assert sum(len(embed["title"]) + len(embed["description"]) for embed in message["embeds"]) < 5900
-    assert len(message["embeds"][0]["description"]) <= 4096
+    for checkpoint in ("t0", "t24h"):
+        shown = watch_message.message({**run, "checkpoint": checkpoint, "late_seconds": 9999}, [run],
+                                      world.description)["embeds"][0]["description"]
+        assert len(shown) <= 4000 and shown.count("…") > 1
+    assert "다음 점검 (next)" in watch_message.message({**run, "late_seconds": 9999}, [run], world.description)[
+        "embeds"][0]["description"].splitlines()[-1]
 
 
 def test_what_was_not_delivered_is_tried_again_but_not_each_minute(world: World) -> None:
     world.arm()
-    world.why = Text("HTTP 500", "HTTP 500")
+    world.why = refused("HTTP 500")
     assert by_id(world.turn(0.05), "watch-message") == [("t0", WARN)] and world.metrics["undelivered"] == 1
     world.clock += 60
     assert world.turn() == []
@@ -186,14 +228,14 @@ def test_what_was_not_delivered_is_tried_again_but_not_each_minute(world: World)
 def test_the_watch_that_is_over_goes_on_until_all_is_told_or_two_days_have_passed(world: World) -> None:
     world.arm()
     world.turn(12)
-    world.why = Text("no connection", "연결되지 않음")
+    world.why = refused()
     assert by_id(world.turn(24), "watch-message") == [("t24h", WARN)] and world.pending()
     assert by_id(world.turn(72.1), "watch-message") == [("t24h", WARN)] and not world.pending()
 
 
 def test_one_that_does_not_arrive_keeps_the_order(world: World) -> None:
     world.arm()
-    world.why = Text("no connection", "연결되지 않음")
+    world.why = refused()
     world.turn(0.05)
     world.turn(1)
     world.why = None
@@ -216,19 +258,150 @@ def test_a_damaged_note_of_what_is_to_be_told_stops_nothing(world: World, text: 
     assert by_id(world.turn(0.05), "watch-message") == [("t0", PASS)]
 
 
-def test_a_result_that_cannot_be_kept_is_not_made(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise it would be told again each minute."""
+@pytest.mark.parametrize("name", ["", "history.jsonl", "pending.json"])
+@pytest.mark.parametrize("hours", [0.05, 1])
+def test_a_result_that_cannot_be_kept_is_not_made_again_and_again_and_that_is_told_once(
+        world: World, full: Full, name: str, hours: float) -> None:
+    world.arm()
+    if hours == 1:
+        world.turn(0.05)
+    world.checked, world.posted = [], []
+    full.names = (name,)
+    told = [by_id(world.turn(hours + minutes / 60), "watch-message") for minutes in range(30)]
+    assert world.checked == [] and told == [[("", PASS)]] + [[]] * 29 and len(world.posted) == 1
+    [embed] = world.posted[0]["embeds"]
+    assert "the watch cannot record" in embed["description"] and "No space" in embed["description"]
+    full.names = ()
+    [name, *_others] = [subject for subject, _status in by_id(world.turn(hours + 1), "watch-checkpoint")]
+    assert name == ("t0" if hours < 1 else "t1h") and len(world.posted) == 2 + len(_others)
+
+
+def test_where_a_message_cannot_be_noted_it_is_not_sent_each_minute(world: World, full: Full) -> None:
+    world.arm()
+    world.why = refused()
+    world.turn(0.05)
+    world.why, full.names = None, ("pending.json",)
+    for minutes in range(11, 40):
+        world.turn(0.05 + minutes / 60)
+    assert [title.split(" ")[0] for title in world.titles()] == ["🔴"] and world.checked == ["t0"]
+    full.names = ()
+    world.turn(0.8)
+    assert "T+0m" in world.titles()[1]
+
+
+def test_a_run_that_is_in_the_history_is_told_whatever_happened_next(
+        world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.arm()
 
-    def full(*_files: Any) -> None:
-        raise OSError(28, "No space left on device")
+    append = watch.append
 
-    with monkeypatch.context() as patched:
-        patched.setattr(watch_run.files, "write", full)
-        [found] = world.turn(0.05)
-    assert (found.id, found.status) == ("watch-state", WARN) and "No space" in found.seen.en
-    assert world.checked == [] and world.posted == []
-    assert by_id(world.turn(0.5), "watch-checkpoint") == [("t0", PASS)]
+    def killed_after(*arguments: Any) -> list[Finding]:
+        done = append(*arguments)
+        if len(arguments) > 1:
+            raise KeyboardInterrupt
+        return done
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(watch, "append", killed_after)
+        world.turn(0.05)
+    assert by_id(world.turn(0.1), "watch-message") == [("t0", PASS)] and world.checked == ["t0"]
+
+
+def test_a_history_that_cannot_be_read_runs_nothing_and_is_told_once(world: World) -> None:
+    world.arm()
+    world.turn(0.05)
+    path = Path(watch.history_path(world.description))
+    path.rename(path.with_suffix(".kept"))
+    path.mkdir()
+    for minutes in range(20):
+        assert by_id(world.turn(1 + minutes / 60), "watch-history") == [("", UNKNOWN)]
+    assert world.checked == ["t0"] and [title.split(" ")[0] for title in world.titles()] == ["✅", "🔴"]
+    path.rmdir()
+    path.with_suffix(".kept").rename(path)
+    world.turn(1.5)
+    assert world.checked == ["t0", "t1h"]
+
+
+@pytest.mark.parametrize("damage", ["damaged", "unreadable"])
+def test_an_arming_that_cannot_be_used_does_not_end_the_watch_and_is_told_once(world: World, damage: str) -> None:
+    world.arm()
+    world.turn(0.05)
+    path = Path(watch.armed_path(world.description))
+    kept = path.read_text()
+    path.unlink()
+    if damage == "damaged":
+        path.write_text("{")
+    else:
+        path.mkdir()
+    for minutes in range(20):
+        assert by_id(world.turn(1 + minutes / 60), "watch-armed") == [("", UNKNOWN)] and world.pending()
+    assert len(world.posted) == 2 and "watch arm" in world.posted[1]["embeds"][0]["description"] or damage != "damaged"
+    if damage == "unreadable":
+        path.rmdir()
+    path.write_text(kept)
+    world.turn(1.5)
+    assert world.checked == ["t0", "t1h"]
+    path.write_text("{")
+    world.turn(2)
+    assert len(world.posted) == 4, "another time is another message"
+
+
+def test_an_arming_in_the_future_is_told(world: World) -> None:
+    world.clock = NOW + HOUR
+    world.arm()
+    world.turn(0)
+    assert world.checked == [] and "60 minutes" in world.posted[0]["embeds"][0]["description"]
+    assert by_id(world.turn(0.1), "watch-armed") == [("", WARN)] and len(world.posted) == 1
+
+
+def test_trouble_that_discord_does_not_take_is_tried_again_but_not_each_minute(world: World) -> None:
+    world.arm()
+    Path(watch.armed_path(world.description)).write_text("{")
+    world.why = refused("HTTP 500")
+    for minutes in range(20):
+        world.turn(minutes / 60)
+    assert world.tried == 2
+    world.why = None
+    world.turn(0.5)
+    world.turn(0.8)
+    assert len(world.posted) == 1
+
+
+def test_what_runtime_cannot_note_is_not_sent_each_minute(
+        world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.arm()
+    Path(watch.armed_path(world.description)).write_text("{")
+    monkeypatch.setattr(watch_run, "RUNTIME", "/nonexistent")
+    assert by_id(world.turn(0), "watch-state") == [("", WARN)] and world.tried == 0
+
+
+def test_a_clock_that_was_ahead_once_runs_nothing_twice(world: World) -> None:
+    world.arm()
+    world.turn(24)
+    entry = watch.entry("daily", [], {}, NOW + 400 * watch.DAY, 1)
+    watch.record(world.description, entry)
+    assert world.turn(24.1) == [] and world.checked == list(watch.CHECKPOINTS)
+    Path(watch.pending_path(world.description)).write_text("{}")
+    assert world.turn(400 * 24) == [] and len(world.checked) == 5
+
+
+def test_a_checkpoint_that_falls_due_during_a_deploy_runs_after_it(world: World) -> None:
+    world.arm()
+    lock = Path(deploy_state.lock_path(world.description))
+    lock.parent.mkdir()
+    with lock.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        assert by_id(world.turn(0.05), "deploy-at-work") == [("", PASS)] and world.checked == []
+    assert by_id(world.turn(0.1), "watch-checkpoint") == [("t0", PASS)]
+
+
+def test_one_that_discord_refuses_for_good_holds_up_nothing(world: World) -> None:
+    world.arm()
+    world.why = refused("HTTP 500")
+    world.turn(0.05)
+    world.why = refused("HTTP 400", for_good=True)
+    assert by_id(world.turn(1), "watch-message") == [("t0", WARN), ("t1h", WARN)]
+    assert world.metrics["undelivered"] == 0
 
 
 def test_a_damaged_history_is_set_aside_and_told(world: World) -> None:
@@ -257,10 +430,13 @@ def server() -> Iterator[HTTPServer]:
     served.server_close()
 
 
-@pytest.mark.parametrize(("path", "why"), [("204", ""), ("200", ""), ("404", "HTTP 404"), ("500", "HTTP 500")])
+@pytest.mark.parametrize(("path", "why"), [
+    ("204", ""), ("200", ""), ("400", "HTTP 400"), ("401", "HTTP 401"), ("404", "HTTP 404"), ("429", "HTTP 429"),
+    ("500", "HTTP 500")])
 def test_discord_is_called_by_a_name_that_it_takes(server: HTTPServer, path: str, why: str) -> None:
     told = watch_run._post(f"http://127.0.0.1:{server.server_port}/{path}", {"content": "x"})
-    assert (told.en if told else "") == why and AGENTS[-1] == "coinpilot-ops"
+    assert (told.why.en if told else "") == why and AGENTS[-1] == "coinpilot-ops"
+    assert (told is not None and told.for_good) == (path in ("400", "401", "404"))
 
 
 @pytest.mark.parametrize(("url", "why"), [
@@ -269,4 +445,4 @@ def test_discord_is_called_by_a_name_that_it_takes(server: HTTPServer, path: str
 ])
 def test_what_is_no_address_is_said(url: str, why: str) -> None:
     told = watch_run._post(url, {})
-    assert told is not None and told.en == why
+    assert told is not None and told.why.en == why and not told.for_good
