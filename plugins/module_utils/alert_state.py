@@ -12,7 +12,8 @@ import re
 import time
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from . import alert_rules, grafana_api, http_json, metrics
+from . import alert_rules, grafana_api, health, http_json, metrics
+from .engine import Engine, EngineError
 from .findings import FAIL, PASS, UNKNOWN, WARN, Case, Finding, Rule, Text, table
 from .grafana_api import Grafana, GrafanaError, Reading, Trouble, entries
 from .moments import moment, seconds, span
@@ -25,6 +26,8 @@ STATES = "/api/prometheus/grafana/api/v1/rules"
 _LATE_INTERVALS, _LATE_LEAST = 4, 120.0
 _INTERVAL = 60.0
 _PAUSE = 5.0
+# Seconds: Prometheus asks every 15, a rate wants two answers, and Grafana evaluates once a minute.
+_SETTLES = 180.0
 _PAGES = 100
 
 _READ_AGAIN = Text("Grafana reads its files when it starts: docker restart {container}; if it stays: "
@@ -60,6 +63,9 @@ RULES = table(
                           _QUERY),
             "blind-warning": Case(WARN, Text("sees no data, which Grafana counts as normal: it cannot fire",
                                              "데이터가 없는데 Grafana는 정상으로 처리함: 알림이 오지 않음"), _QUERY),
+            "young": Case(WARN, Text("no data yet: Prometheus or Grafana was started {ago} ago",
+                                     "아직 데이터가 없음: Prometheus 또는 Grafana가 {ago} 전에 시작됨"),
+                          Text("look again in {rest}", "{rest} 뒤에 다시 확인하세요")),
             "error": Case(FAIL, Text("cannot be evaluated: {error}", "평가할 수 없음: {error}"),
                           Text("is Prometheus running? docker logs --tail 50 {container}",
                                "Prometheus가 실행 중인가요? docker logs --tail 50 {container}")),
@@ -103,13 +109,21 @@ class Expected(NamedTuple):
 
 
 class World(NamedTuple):
-    """What Grafana says of DEFINITIONS and STATES, as far as it does."""
+    """What Grafana says of DEFINITIONS and STATES, as far as it does.
+
+    ``started`` is when the later of Prometheus and Grafana was; 0 where that is not known.
+    """
 
     now: float
     reading: Reading
+    started: float = 0.0
+
+    @property
+    def is_young(self) -> bool:
+        return 0 <= self.now - self.started < _SETTLES
 
 
-def gather(description: Mapping[str, Any], patience: float = 75.0) -> World:
+def gather(description: Mapping[str, Any], engine: Engine, patience: float = 75.0) -> World:
     """Never raises for what Grafana does. A Grafana that has just started gets time to evaluate each rule once."""
     deadline = time.monotonic() + patience
     while True:
@@ -118,8 +132,18 @@ def gather(description: Mapping[str, Any], patience: float = 75.0) -> World:
             STATES: _states,
         })
         if not _is_waiting(reading, description) or time.monotonic() + _PAUSE > deadline:
-            return World(time.time(), reading)
+            return World(time.time(), reading, _started(description, engine))
         time.sleep(_PAUSE)
+
+
+def _started(description: Mapping[str, Any], engine: Engine) -> float:
+    try:
+        shown = health.by_service(engine.containers(description["project"]))
+    except (EngineError, ValueError, KeyError):
+        return 0.0
+    told = [moment(health.condition(shown.get(name)).started_at) for name, service in description["services"].items()
+            if service.get("engine") in ("prometheus", "grafana")]
+    return max((at for at in told if at is not None), default=0.0)
 
 
 def _expected(description: Mapping[str, Any]) -> List[Expected]:
@@ -202,7 +226,7 @@ def _judge_state(rule: Expected, state: Optional[Mapping[str, Any]], world: Worl
                  description: Mapping[str, Any]) -> Finding:
     evaluated = None if state is None else moment(state.get("lastEvaluation"))
     if state is None or evaluated is None:
-        return _finding("never", rule, description)
+        return _young(rule, world, description) if world.is_young else _finding("never", rule, description)
     age = world.now - evaluated
     interval = state["group"].get("interval")
     interval = float(interval) if isinstance(interval, (int, float)) and 0 < interval < 1e6 else _INTERVAL
@@ -218,6 +242,8 @@ def _judge_state(rule: Expected, state: Optional[Mapping[str, Any]], world: Worl
     if word in ("firing", "recovering") and (firing or health == "ok"):
         return _judge_firing(rule, state, firing, world, description)
     if health == "nodata" or kinds and all(kind.is_blind for kind in kinds):
+        if world.is_young:
+            return _young(rule, world, description)
         return _finding("blind" if rule.severity == CRITICAL else "blind-warning", rule, description)
     if word == "pending":
         waiting = [alert for alert, kind in zip(alerts, kinds) if kind.word == "pending"]
@@ -225,6 +251,11 @@ def _judge_state(rule: Expected, state: Optional[Mapping[str, Any]], world: Worl
     if word == "inactive" and health == "ok" and (kinds or state.get("totals")):
         return _finding("normal", rule, description, ago=span(age))
     return _finding("unclear", rule, description, state=http_json.masked(word), health=http_json.masked(health))
+
+
+def _young(rule: Expected, world: World, description: Mapping[str, Any]) -> Finding:
+    age = world.now - world.started
+    return _finding("young", rule, description, ago=span(age), rest=span(_SETTLES - age))
 
 
 def _judge_firing(rule: Expected, state: Mapping[str, Any], firing: Sequence[Mapping[str, Any]], world: World,

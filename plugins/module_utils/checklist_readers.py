@@ -49,7 +49,8 @@ def _alerts() -> Source:
     from . import alert_state, grafana_api
 
     def read(context: Context, options: Options) -> List[Finding]:
-        return alert_state.judge(alert_state.gather(context.description, patience=0), context.description)
+        world = alert_state.gather(context.description, context.engine, patience=0)
+        return alert_state.judge(world, context.description)
 
     return Source({**grafana_api.RULES, **alert_state.RULES}, read)
 

@@ -250,13 +250,14 @@ def _monitoring_arguments(add: Add) -> None:
 
 def _monitoring(options: argparse.Namespace, description: Description) -> Report:
     from . import alert_state, n8n_probe, n8n_webhooks, notification, notification_test, targets
+    from .engine import Engine
 
     try:
         window = targets.window_seconds(options.window)
     except ValueError as problem:
         raise WrongUsage(Text(str(problem), "--window에는 30m, 1h, 24h 같은 시간을 쓰세요")) from problem
     found = targets.judge(targets.gather(description, window), description)
-    found += alert_state.judge(alert_state.gather(description), description)
+    found += alert_state.judge(alert_state.gather(description, Engine()), description)
     contact_point = notification.gather(description)
     found += notification.judge(contact_point, description)
     webhooks = n8n_webhooks.gather(description)

@@ -48,7 +48,8 @@ def light_hosts(place: Path) -> Iterator[Path]:
         for number in range(1, HOSTS + 1):
             container = client.containers.create(
                 host_image(), name=f"coinpilot-bench-light-{number:02d}", hostname=f"light-{number:02d}",
-                entrypoint=["sh", "-c", "ssh-keygen -A && mkdir -p /run/sshd && exec /usr/sbin/sshd -D"])
+                entrypoint=["sh", "-c", "tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id && ssh-keygen -A && "
+                            "mkdir -p /run/sshd && exec /usr/sbin/sshd -D"])
             containers.append(container)
             container.put_archive("/home/ubuntu", authorized_keys((place / "key.pub").read_bytes()))
             container.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import shlex
 import time
@@ -182,7 +183,9 @@ for path in glob.glob("*/*"):
 """
 
 
+@functools.cache
 def editor(checked: Checked) -> Editor:
+    """Logged in once: n8n refuses the sixth login within five minutes."""
     return Editor(checked.host, checked.secrets["N8N_OWNER_EMAIL"], checked.secrets["N8N_OWNER_PASSWORD"])
 
 

@@ -14,10 +14,8 @@ from typing import Any
 import jinja2
 import pytest
 import yaml
-from ansible.errors import AnsibleFilterError
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.coinpilot.ops.plugins.filter import alert_rule_problems, merge_alert_rules
-from ansible_collections.coinpilot.ops.plugins.module_utils import alert_rules
+from ansible_collections.coinpilot.ops.plugins.module_utils import alert_rules, definitions
 from ansible_collections.coinpilot.ops.plugins.modules import grafana_alert_rules
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
@@ -34,7 +32,8 @@ RULE: dict[str, Any] = {
 
 
 def lines(rules: Any, overrides: Any = None, language: str = "en") -> list[str]:
-    return alert_rule_problems.alert_rule_problems(rules, {} if overrides is None else overrides, "coinpilot", language)
+    found = alert_rules.problems(rules, {} if overrides is None else overrides, "coinpilot")
+    return [definitions.line(finding, language) for finding in found]
 
 
 def changed(**more: Any) -> dict[str, Any]:
@@ -87,8 +86,8 @@ def test_one_line_says_what_is_wrong(rules: Any, said: str) -> None:
     assert len(found) == 1 and "\n" not in found[0]
     assert found[0].startswith("stack_alert_rules: ") and said in found[0]
     assert lines(rules, language="ko") != found
-    with pytest.raises(AnsibleFilterError):
-        merge_alert_rules.merge_alert_rules(rules, {}, {}, "coinpilot")
+    with pytest.raises(ValueError):
+        alert_rules.merge(rules, {}, {}, "coinpilot")
 
 
 BAD_OVERRIDES = {
@@ -116,7 +115,7 @@ def test_nothing_makes_it_raise(hostile: Any) -> None:
 # What an installation may change --------------------------------------------------------------------------------------
 
 def merge(overrides: Any, services: Any = ENGINES) -> dict[str, Any]:
-    return merge_alert_rules.merge_alert_rules(RULES, overrides, services, "coinpilot")
+    return alert_rules.merge(RULES, overrides, services, "coinpilot")
 
 
 def test_a_rule_is_changed_added_and_turned_off() -> None:

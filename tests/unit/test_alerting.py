@@ -23,6 +23,7 @@ from ansible_collections.coinpilot.ops.plugins.module_utils import (
     notification_messages,
     notification_test,
 )
+from ansible_collections.coinpilot.ops.plugins.module_utils.engine import Engine, EngineError
 from ansible_collections.coinpilot.ops.plugins.module_utils.findings import FAIL, PASS, UNKNOWN, WARN, Finding
 
 SHAPES = Path(__file__).parent / "grafana_shapes"
@@ -30,6 +31,22 @@ VERSIONS = ["10", "11", "12", "13"]
 PASSWORD, TOKEN = "correct-horse-battery", "t0ken-that-nobody-may-see"
 WEBHOOK = f"http://127.0.0.1:9/api/webhooks/1234567890/{TOKEN}"
 DISCORD_REFUSES = f'Post "https://discord.com/api/webhooks/1234567890/{TOKEN}": status 401 Invalid Webhook Token'
+
+
+class Started(Engine):
+    """An engine whose Prometheus and Grafana were started so many seconds ago; None: it does not answer."""
+
+    def __init__(self, **seconds: float | None) -> None:
+        self.seconds = seconds
+
+    def containers(self, project: str) -> list[dict[str, Any]]:
+        if None in self.seconds.values():
+            raise EngineError("no answer")
+        return [{"Id": name, "Name": "/" + name, "State": {"Status": "running", "StartedAt": ago(age or 0)},
+                 "Config": {"Labels": {"com.docker.compose.service": name}}} for name, age in self.seconds.items()]
+
+
+LONG_UP = Started(prometheus=9000, grafana=9000)
 
 
 def rule(severity: str, query: str = "min(up) or vector(0)") -> dict[str, Any]:
@@ -71,7 +88,9 @@ class Grafana:
             f"GRAFANA_ADMIN_USER=boss\nGRAFANA_ADMIN_PASSWORD={PASSWORD}\nDISCORD_WEBHOOK_URL={WEBHOOK}\n")
         self.description: dict[str, Any] = {
             "name": "coinpilot", "title": "CoinPilot", "unit": "stack.service", "directory": str(directory),
+            "project": "oci",
             "services": {"bot": {"engine": "application", "container": "coinpilot-bot"},
+                         "prometheus": {"engine": "prometheus", "container": "coinpilot-prometheus"},
                          "grafana": {"engine": "grafana", "container": "coinpilot-grafana",
                                      "port": self.server.server_address[1]}},
             "alert_rules": RULES}
@@ -130,8 +149,8 @@ class Grafana:
     def definition(self, name: str) -> dict[str, Any]:
         return next(each for each in self.definitions if each["title"] == name)
 
-    def rules(self) -> list[Finding]:
-        return alert_state.judge(alert_state.gather(self.description, patience=0), self.description)
+    def rules(self, engine: Engine = LONG_UP) -> list[Finding]:
+        return alert_state.judge(alert_state.gather(self.description, engine, patience=0), self.description)
 
     def notifications(self) -> list[Finding]:
         return notification.judge(notification.gather(self.description), self.description)
@@ -319,8 +338,26 @@ def test_it_waits_for_the_first_evaluation(newest: Grafana, monkeypatch: pytest.
     set_state("LatencyHigh", **NEVER)(newest)
     monkeypatch.setattr(alert_state.time, "sleep", lambda _: newest.state("BotDown").update(
         lastEvaluation=ago(1), alerts=alerts("Normal")))
-    world = alert_state.gather(newest.description)
+    world = alert_state.gather(newest.description, LONG_UP)
     assert bad(alert_state.judge(world, newest.description)) == [("alert-rule", "LatencyHigh", FAIL)]
+
+
+@pytest.mark.parametrize(("engine", "status", "said"), [
+    (Started(prometheus=40, grafana=9000), WARN, "no data yet: Prometheus or Grafana was started 40 seconds ago"),
+    (Started(prometheus=9000, grafana=40), WARN, "no data yet"),
+    (Started(prometheus=200, grafana=200), FAIL, ""),
+    # By a clock that was ahead.
+    (Started(prometheus=-900, grafana=9000), FAIL, ""),
+    (Started(bot=40), FAIL, ""),
+    (Started(prometheus=None), FAIL, ""),
+])
+@pytest.mark.parametrize("state", [NEVER, {"alerts": [{"state": "Normal (NoData)"}]}])
+def test_what_was_just_started_gets_time_for_its_first_data(newest: Grafana, state: dict[str, Any], engine: Engine,
+                                                            status: str, said: str) -> None:
+    set_state("BotDown", **state)(newest)
+    judged = {finding.subject: finding for finding in newest.rules(engine)}
+    assert judged["BotDown"].status == status and said in judged["BotDown"].seen.en
+    assert judged["LatencyHigh"].status == PASS
 
 
 # Grafana itself ------------------------------------------------------------------------------------------------------

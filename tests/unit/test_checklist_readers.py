@@ -34,7 +34,7 @@ def test_the_window_of_the_targets_holds_scrapes(monkeypatch: pytest.MonkeyPatch
 
 def test_nobody_waits_for_grafana(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(alert_state, "gather", lambda description, **how: asked.append(how))
+    monkeypatch.setattr(alert_state, "gather", lambda description, engine, **how: asked.append(how))
     monkeypatch.setattr(alert_state, "judge", lambda world, description: [])
     assert read("alerts", 60) == [] and asked == [{"patience": 0}]
 
