@@ -42,7 +42,6 @@ attributes:
   idempotent:
     description: The same tables and overrides make the same description.
     support: full
-extends_documentation_fragment: [ansible.builtin.action_common_attributes]
 seealso:
   - module: coinpilot.ops.checklist_24h
 """
