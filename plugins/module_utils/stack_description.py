@@ -20,9 +20,13 @@ from . import (
 from .findings import Finding
 
 
+# The tables that an installation may change.
+NOTHING_CHANGED: Mapping[str, Any] = {"services": {}, "alert_rules": {}, "checklist": {}, "logs": {}, "activity": {}}
+
+
 def problems(tables: Mapping[str, Any], overrides: Mapping[str, Any], language: str) -> List[str]:
     """One line for each mistake, which names the variable to mend; none where the tables can be put together."""
-    services = tables["services"]
+    services, overrides = tables["services"], {**NOTHING_CHANGED, **overrides}
     found: List[Finding] = description.problems(services, overrides["services"])
     # What refers to services is judged by sound ones.
     found = found or backup_targets.problems(tables["backup"]["targets"], services)
@@ -36,6 +40,7 @@ def problems(tables: Mapping[str, Any], overrides: Mapping[str, Any], language: 
 
 def merged(tables: Mapping[str, Any], overrides: Mapping[str, Any]) -> Dict[str, Any]:
     """The description with what the installation changes of it. ValueError names the mistakes of a bad table."""
+    overrides = {**NOTHING_CHANGED, **overrides}
     services = description.merge_services(tables["services"], overrides["services"])
     return {
         **tables,

@@ -77,7 +77,7 @@ report:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.coinpilot.ops.plugins.module_utils import alert_state, findings
+from ansible_collections.coinpilot.ops.plugins.module_utils import alert_state, engine, findings
 
 
 def main() -> None:
@@ -90,7 +90,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
-    found = alert_state.judge(alert_state.gather(given["description"], given["patience"]), given["description"])
+    world = alert_state.gather(given["description"], engine.Engine(), given["patience"])
+    found = alert_state.judge(world, given["description"])
     module.exit_json(changed=False, **findings.result(found, given["language"]))
 
 

@@ -24,7 +24,7 @@ options:
   overrides:
     description:
       - What the installation changes of C(services), C(alert_rules), C(checklist), C(logs) and C(activity), by these
-        names; none of them may be left out.
+        names. What is left out stays as the collection has it.
     type: dict
     required: true
   language:
@@ -54,8 +54,6 @@ EXAMPLES = r"""
       services: {bot: {memory: 1g}}
       alert_rules: {ApiLatencyP95High: {above: 2}}
       checklist: {security: {enabled: false}}
-      logs: {}
-      activity: {}
     language: ko
   register: described
 """

@@ -26,10 +26,10 @@ RESULTS = "/var/tmp/monitoring_state.json"
 LOOK = """
 import json, sys
 sys.path.insert(0, "/usr/local/bin/coinpilot-ops")
-from coinpilot_ops import alert_state, notification, notification_test, targets
+from coinpilot_ops import alert_state, engine, notification, notification_test, targets
 description = json.load(open("/etc/coinpilot/stack.json"))
 world = notification.gather(description)
-found = alert_state.judge(alert_state.gather(description, float(sys.argv[1])), description)
+found = alert_state.judge(alert_state.gather(description, engine.Engine(), float(sys.argv[1])), description)
 found += notification.judge(world, description)
 found += targets.judge(targets.gather(description, 60), description)
 found += [notification_test.send(world, description)] if sys.argv[2:] else []
