@@ -19,7 +19,6 @@ from . import (
 )
 from .findings import Finding
 
-
 # The tables that an installation may change.
 NOTHING_CHANGED: Mapping[str, Any] = {"services": {}, "alert_rules": {}, "checklist": {}, "logs": {}, "activity": {}}
 
