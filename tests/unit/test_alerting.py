@@ -343,9 +343,9 @@ def test_it_waits_for_the_first_evaluation(newest: Grafana, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(("engine", "status", "said"), [
-    (Started(prometheus=40, grafana=9000), WARN, "no data yet: Prometheus or Grafana was started 40 seconds ago"),
+    (Started(prometheus=40, grafana=9000), WARN, "no data yet: Prometheus or Grafana was started "),
     (Started(prometheus=9000, grafana=40), WARN, "no data yet"),
-    (Started(prometheus=200, grafana=200), FAIL, ""),
+    (Started(prometheus=9000, grafana=200), FAIL, ""),
     # By a clock that was ahead.
     (Started(prometheus=-900, grafana=9000), FAIL, ""),
     (Started(bot=40), FAIL, ""),
